@@ -1,0 +1,18 @@
+"""Chains: the plan, the journal, and the states of a model."""
+
+from editsuite.chains.chain import Chain, JournalWarning, Progress
+from editsuite.chains.journal import Entry, Journal
+from editsuite.chains.plan import Plan, requests_digest
+from editsuite.chains.state import EditedWeight, ModelState
+
+__all__ = [
+    "Chain",
+    "EditedWeight",
+    "Entry",
+    "Journal",
+    "JournalWarning",
+    "ModelState",
+    "Plan",
+    "Progress",
+    "requests_digest",
+]

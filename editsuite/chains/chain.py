@@ -1,0 +1,163 @@
+"""A chain: the edits of one plan, made once and kept as they happen."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from editsuite.chains.journal import Entry, Journal
+from editsuite.chains.plan import Plan
+from editsuite.chains.state import EditedWeight, ModelState
+from editsuite.editors.protocol import BoundEditor
+from editsuite.errors import ChainError
+from editsuite.engine import DecoderStack
+
+#: Seconds between looks at a chain that another process is editing.
+POLL = 0.2
+
+
+class JournalWarning(UserWarning):
+    """A damaged or foreign journal file was found; the message names it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a chain stands, for whoever shows it.
+
+    Attributes:
+        index: edits done.
+        target: edits wanted.
+        record: what the method said of the last one.
+    """
+
+    index: int
+    target: int
+    record: Mapping[str, object]
+
+
+class Chain:
+    """Brings a model into any state of a plan, editing only what no one has edited yet.
+
+    Args:
+        stack: the model, unedited.
+        plan: what to edit.
+        editor: the method, bound to that model.
+        cache: the suite's cache folder.
+    """
+
+    def __init__(self, stack: DecoderStack, plan: Plan, editor: BoundEditor, cache: Path) -> None:
+        self.plan = plan
+        self.journal = Journal(cache, plan)
+        self.state = ModelState(stack.loaded, editor.parameters)
+        self._stack, self._editor = stack, editor
+        self._sound = 0
+        self._digests = [self.state.digest()]
+
+    def sound(self) -> int:
+        """How many edits are kept whole, in a row, each following from the one before."""
+        while True:
+            try:
+                entry = self.journal.entry(self._sound + 1)
+            except ChainError:
+                return self._sound
+            if entry is None or entry.before != self._digests[self._sound]:
+                return self._sound
+            self._sound += 1
+            self._digests.append(entry.after)
+
+    def ensure(
+        self,
+        index: int,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        meanwhile: Callable[[], bool] | None = None,
+    ) -> None:
+        """Have at least ``index`` edits in the journal.
+
+        One process edits a chain at a time; the others wait and may do something useful.
+
+        Args:
+            index: number of edits wanted.
+            progress: called after every edit that is made here.
+            meanwhile: called while another process edits; says whether it did anything.
+        """
+        self.journal.open()
+        lock = FileLock(self.journal.folder / "edit.lock")
+        while self.sound() < index:
+            try:
+                with lock.acquire(timeout=0):
+                    self._extend(index, progress)
+            except Timeout:
+                if meanwhile is None or not meanwhile():
+                    time.sleep(POLL)
+
+    def _extend(self, index: int, progress: Callable[[Progress], None] | None) -> None:
+        if self.sound() < index:
+            self.go(0)
+            self._editor.prepare()
+        while (done := self.sound()) < index:
+            self._clear(done + 1)
+            self.go(done)
+            update = self._editor.edit(self.plan.batch(done + 1))
+            self.state.apply(update.factors)
+            entry = self.journal.append(done + 1, update, self._digests[done], self.state.digest())
+            if progress is not None:
+                progress(Progress(done + 1, index, entry.record))
+
+    def _clear(self, index: int) -> None:
+        """Remove what stands where the next edit goes: it was found unfit by ``sound``."""
+        for path in self.journal.paths(index):
+            try:
+                self.journal.entry(index)
+                reason = f"{path} does not follow from the edit before it, which was made anew"
+            except ChainError as error:
+                reason = str(error)
+            warnings.warn(JournalWarning(f"journal of {self.plan.editor}: {reason}"), stacklevel=4)
+        self.journal.remove(index)
+
+    def go(self, index: int) -> None:
+        """Bring the model into state ``index``, which must be in the journal.
+
+        Raises:
+            ChainError: it is not, or the weights do not come out as the journal says.
+        """
+        if index > self.sound():
+            raise ChainError(
+                f"state {index} of chain {self.plan.digest[:12]} was asked for, {self.sound()} "
+                "edits are kept; call ensure first"
+            )
+        if index < self.state.index:
+            self.state.reset()
+        if index == self.state.index:
+            return
+        while self.state.index < index:
+            self.state.apply(self.entry(self.state.index + 1).factors)
+        if self.state.digest() != self._digests[index]:
+            self.state.reset()
+            raise ChainError(
+                f"state {index} of chain {self.plan.digest[:12]} does not come out as "
+                f"{self.journal.folder} says; another code touched the model's weights, or the "
+                "journal is from another version: remove that folder to edit anew"
+            )
+
+    def entry(self, index: int) -> Entry:
+        """A kept edit, from 1."""
+        entry = self.journal.entry(index)
+        if entry is None:
+            raise ChainError(f"{self.journal.folder} keeps no edit {index}")
+        return entry
+
+    def digest(self, index: int) -> str:
+        """Digest of state ``index``, without going there."""
+        if index > self.sound():
+            raise ChainError(f"chain {self.plan.digest[:12]} has no state {index} yet")
+        return self._digests[index]
+
+    def weights(self) -> Mapping[str, EditedWeight]:
+        """The edited matrices in the present state."""
+        return self.state.weights()

@@ -1,0 +1,92 @@
+"""state(t): the model after t edits, put on and taken off in place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from editsuite.cards import LoadedModel
+from editsuite.editors.protocol import LowRank
+
+
+@dataclass(frozen=True)
+class EditedWeight:
+    """An edited matrix beside what it was.
+
+    Attributes:
+        original: the unedited weight, as stored in the model.
+        current: the weight in the present state (the model's own tensor, not a copy).
+    """
+
+    original: Tensor
+    current: Tensor
+
+
+class ModelState:
+    """Holds one model and walks it through the states of one chain.
+
+    Only the edited matrices are kept twice. Sums run in float32 and in the order of the edits,
+    elementwise, so a state is the same bits whichever way it was reached, on any device; a
+    weight of lower precision is the rounded sum, never a sum of rounded steps.
+
+    Args:
+        loaded: the model, unedited.
+        parameters: names of the weights that will be edited.
+    """
+
+    def __init__(self, loaded: LoadedModel, parameters: Sequence[str]) -> None:
+        self._loaded = loaded
+        self._weights = {name: loaded.model.get_parameter(name) for name in sorted(parameters)}
+        self._original = {name: w.detach().clone() for name, w in self._weights.items()}
+        self._sums = {name: self._sum_of(name) for name in self._weights}
+        self.index = 0
+
+    def _sum_of(self, name: str) -> Tensor:
+        weight = self._weights[name]
+        # In float32 the weight is its own sum; otherwise the sum is kept beside it.
+        return weight.data if weight.dtype == torch.float32 else self._original[name].float()
+
+    @torch.no_grad()
+    def apply(self, factors: Mapping[str, LowRank]) -> None:
+        """Put on one more edit."""
+        for name, low_rank in factors.items():
+            total = self._sums[name]
+            for column in range(low_rank.output.shape[1]):
+                output = low_rank.output[:, column].to(total.device)
+                entering = low_rank.input[:, column].to(total.device)
+                if self._loaded.family.transposed:
+                    output, entering = entering, output
+                # A product and a sum of their own: one fused step would round otherwise on
+                # another device.
+                total.add_(torch.outer(output, entering))
+            if total.data_ptr() != self._weights[name].data_ptr():
+                self._weights[name].copy_(total)
+        self.index += 1
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Take all edits off: the weights are bit for bit the unedited ones."""
+        for name, weight in self._weights.items():
+            weight.copy_(self._original[name])
+            if self._sums[name].data_ptr() != weight.data_ptr():
+                self._sums[name].copy_(self._original[name])
+        self.index = 0
+
+    def weights(self) -> Mapping[str, EditedWeight]:
+        """The edited matrices beside the originals."""
+        return {
+            name: EditedWeight(self._original[name], weight.detach())
+            for name, weight in self._weights.items()
+        }
+
+    def digest(self) -> str:
+        """Hex sha256 over the edited matrices' float32 sums."""
+        digest = hashlib.sha256()
+        for name, total in self._sums.items():
+            digest.update(name.encode())
+            digest.update(total.detach().cpu().contiguous().numpy())
+        return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""Where a fact is looked up: the subject's last token, in every context prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from editsuite.engine import DecoderStack, PaddedBatch, causal_mask, pad
+from editsuite.errors import EditError
+from editsuite.facts import EditRequest, subject_last_token, target_tokens
+
+
+@dataclass(frozen=True)
+class LookupRow:
+    """One prompt as the optimisation sees it.
+
+    Attributes:
+        ids: context and all target tokens but the last.
+        lookup: index of the subject's last token.
+        context: number of tokens before the first target token.
+        target: the target's token ids; empty for the row that only holds the subject's essence.
+    """
+
+    ids: tuple[int, ...]
+    lookup: int
+    context: int
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LookupStates:
+    """What the unchanged lower part of the model gives for a set of rows.
+
+    Attributes:
+        rows: the rows; the last one is the essence row (``"{subject} is a"``).
+        batch: the rows, padded on the right.
+        hidden: ``[rows, width, hidden]`` states leaving the edited layer.
+        keys: ``[rows, d_ff]`` inputs of the down projection at the lookup positions.
+        values: ``[rows, hidden]`` outputs of the MLP at the lookup positions.
+    """
+
+    rows: tuple[LookupRow, ...]
+    batch: PaddedBatch
+    hidden: Tensor
+    keys: Tensor
+    values: Tensor
+
+
+def lookup_rows(
+    stack: DecoderStack, request: EditRequest, prefixes: Sequence[str]
+) -> tuple[LookupRow, ...]:
+    """The request in every context prefix, then the essence row.
+
+    The prompt of the essence row is the reference's ``"{} is a"``; the KL term keeps what the
+    model says right after the subject there.
+    """
+    tokenizer = stack.loaded.tokenizer
+    rows = []
+    for prefix in prefixes:
+        prompt = prefix + request.prompt
+        tokens = target_tokens(tokenizer, prompt, request.target_new)
+        rows.append(
+            LookupRow(
+                ids=tokens.context_ids + tokens.target_ids[:-1],
+                lookup=subject_last_token(tokenizer, prompt, request.subject),
+                context=len(tokens.context_ids),
+                target=tokens.target_ids,
+            )
+        )
+    essence = f"{request.subject} is a"
+    ids = tuple(tokenizer(essence)["input_ids"])
+    lookup = subject_last_token(tokenizer, essence, request.subject)
+    rows.append(LookupRow(ids, lookup, len(ids), ()))
+    longest = max(len(row.ids) for row in rows)
+    if longest > stack.loaded.card.context_length:
+        raise EditError(
+            f"fact {request.id}: the prompt is {longest} tokens long with its context prefix, the "
+            f"model reads {stack.loaded.card.context_length}; shorten the prompt"
+        )
+    return tuple(rows)
+
+
+@torch.no_grad()
+def lookup_states(stack: DecoderStack, rows: tuple[LookupRow, ...], layer: int) -> LookupStates:
+    """Run layers 0 to ``layer`` once and read key and value at the lookup positions."""
+    batch = pad([row.ids for row in rows], stack.device, left=False)
+    family = stack.loaded.family
+    caught: dict[str, Tensor] = {}
+
+    def catch_key(_: object, inputs: tuple[Tensor, ...]) -> None:
+        caught["key"] = inputs[0]
+
+    def catch_value(_: object, __: object, output: Tensor) -> None:
+        caught["value"] = output
+
+    block = stack.layers[layer]
+    handles = [
+        block.get_submodule(family.down_proj).register_forward_pre_hook(catch_key),
+        block.get_submodule(family.mlp).register_forward_hook(catch_value),
+    ]
+    try:
+        hidden = stack.run(
+            stack.embed(batch.ids, batch.positions),
+            start=0,
+            stop=layer + 1,
+            positions=batch.positions,
+            mask=causal_mask(batch.real),
+        )
+    finally:
+        for handle in handles:
+            handle.remove()
+    index = torch.arange(len(rows), device=stack.device)
+    lookups = torch.tensor([row.lookup for row in rows], device=stack.device)
+    keys = caught["key"][index, lookups].float()
+    values = caught["value"][index, lookups].float()
+    return LookupStates(rows, batch, hidden, keys, values)

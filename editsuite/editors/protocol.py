@@ -1,0 +1,108 @@
+"""What an editing method is: something that turns requests into an update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from editsuite.engine import DecoderStack
+    from editsuite.facts import EditRequest
+
+#: A number or a word that goes into an edit's record and from there into JSON.
+Recorded = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A change of a linear map, ``output @ input.T``, in the map's own orientation.
+
+    Attributes:
+        output: ``[d_out, rank]`` float32.
+        input: ``[d_in, rank]`` float32.
+    """
+
+    output: Tensor
+    input: Tensor
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an editor wants changed; it never changes the model itself.
+
+    Attributes:
+        factors: by full parameter name, the change of that weight.
+        record: what the method has to say of the edit (losses, norms, seconds).
+    """
+
+    factors: Mapping[str, LowRank]
+    record: Mapping[str, Recorded]
+
+
+class BoundEditor(Protocol):
+    """A method bound to one unedited model, its layers, seed and hyperparameters."""
+
+    @property
+    def inputs(self) -> Mapping[str, object]:
+        """Everything besides facts and weights that determines the updates; it goes into the
+        plan and so into the chain's identity. JSON values only."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Full names of the weights that the method may change."""
+        ...
+
+    def prepare(self) -> None:
+        """Compute what is read off the unedited model; called once, in state 0, before the
+        first edit of a chain, and only when something is to be edited."""
+        ...
+
+    def edit(self, requests: Sequence[EditRequest]) -> Update:
+        """Compute the update for ``requests`` on the model as it stands now.
+
+        Raises:
+            EditError: the update cannot be computed (no subject, a loss that is not finite).
+        """
+        ...
+
+
+class Method(Protocol):
+    """A registered editing method."""
+
+    @property
+    def name(self) -> str:
+        """The marker and the folder name: ``rome``."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised whenever the same plan would give another update."""
+        ...
+
+    def bind(
+        self,
+        stack: DecoderStack,
+        *,
+        layers: Sequence[int],
+        seed: int,
+        hyperparameters: Mapping[str, object],
+        cache: Path,
+    ) -> BoundEditor:
+        """Bind the method to a model that is in state 0.
+
+        Args:
+            stack: the unedited model.
+            layers: where to edit.
+            seed: seed of everything the method draws.
+            hyperparameters: overrides of the method's defaults, by name.
+            cache: folder for statistics of the unedited model.
+
+        Raises:
+            OptionError: an unknown or impossible hyperparameter.
+        """
+        ...

@@ -1,0 +1,26 @@
+"""The methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from editsuite.editors.protocol import Method
+from editsuite.editors.rome import VARIANTS
+from editsuite.errors import OptionError, listing
+
+
+def methods() -> Mapping[str, Method]:
+    """All methods the suite knows, by marker name."""
+    return {method.name: method for method in VARIANTS}
+
+
+def method(name: str) -> Method:
+    """One method.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    known = methods()
+    if name not in known:
+        raise OptionError(f"there is no editing method {name!r}; known are {listing(known)}")
+    return known[name]

@@ -1,0 +1,50 @@
+"""Keys and values of positions that were already run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class LayerCache:
+    """Attention keys and values by layer, in the form that transformers' layers ask for.
+
+    transformers hands a layer any object with ``update(keys, values, layer_index)`` and attends
+    over what it returns. Its own caches always grow; two uses here need the other choice:
+    optimising a value vector runs the same suffix again and again against one frozen prefix.
+
+    Args:
+        grow: append what is run (generation, recording a prefix); otherwise what is run sees
+            the stored positions and is then forgotten.
+    """
+
+    def __init__(self, *, grow: bool) -> None:
+        self.grow = grow
+        self._stored: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
+        """Return stored and new keys and values, ``[batch, heads, positions, head_dim]`` each."""
+        if layer_idx in self._stored:
+            old_keys, old_values = self._stored[layer_idx]
+            key_states = torch.cat([old_keys, key_states], dim=2)
+            value_states = torch.cat([old_values, value_states], dim=2)
+        if self.grow:
+            self._stored[layer_idx] = (key_states, value_states)
+        return key_states, value_states
+
+    def frozen(self) -> LayerCache:
+        """The same positions as a prefix that no longer grows."""
+        prefix = LayerCache(grow=False)
+        prefix._stored = {
+            layer: (keys.detach(), values.detach()) for layer, (keys, values) in self._stored.items()
+        }
+        return prefix
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Drop the sequences that are finished; ``rows`` are the indices that stay."""
+        self._stored = {
+            layer: (keys.index_select(0, rows), values.index_select(0, rows))
+            for layer, (keys, values) in self._stored.items()
+        }

@@ -1,0 +1,47 @@
+"""Errors a user can act on.
+
+Every message names the thing that is wrong, the place it stands in, and the mend. The base
+class is what the command line and the pytest plugin catch: they print the message without a
+traceback, because the traceback of a wrong path teaches nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class EditsuiteError(Exception):
+    """Base of all errors that a user of the suite can mend."""
+
+
+class CardError(EditsuiteError):
+    """A model card is unknown, malformed, or does not fit the model it names."""
+
+
+class ModelLoadError(EditsuiteError):
+    """A model cannot be found, opened, or held in memory."""
+
+
+class FactError(EditsuiteError):
+    """A fact, or a file of facts, cannot be used for editing."""
+
+
+class EditError(EditsuiteError):
+    """An editor could not compute an update for a request."""
+
+
+class ChainError(EditsuiteError):
+    """A chain, its journal or its plan is damaged, foreign, or impossible."""
+
+
+class MeasureError(EditsuiteError):
+    """A measure was asked for something it cannot give."""
+
+
+class OptionError(EditsuiteError):
+    """A command-line option or a setting has an unknown or impossible value."""
+
+
+def listing(names: Iterable[object]) -> str:
+    """Write the known values out for an error message, in a stable order."""
+    return ", ".join(sorted(str(name) for name in names)) or "(none)"

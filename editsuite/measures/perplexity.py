@@ -1,0 +1,63 @@
+"""Perplexity on plain prose (paper E.1.2, Tables 12 and 13)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from editsuite.engine import Continuation, score
+from editsuite.measures.observation import Observation, exp_of_mean
+from editsuite.measures.protocol import Look, View
+
+
+@cache
+def prose() -> tuple[str, ...]:
+    """The passages written for this project."""
+    file = resources.files("editsuite.measures") / "data" / "prose.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return tuple(json.loads(line)["text"] for line in lines)
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """``exp`` of the mean negative log-likelihood of a token, over whole passages.
+
+    The first token of a passage is given, not predicted, unless the tokenizer sets a start token
+    before it. Sums run in float64.
+    """
+
+    name: str = "perplexity"
+
+    @property
+    def identity(self) -> str:
+        """Digest of the passages."""
+        return hashlib.sha256(json.dumps(prose()).encode()).hexdigest()
+
+    def looks(self, edits: int) -> Sequence[Look]:
+        """The unedited model and the state."""
+        return [Look(0), Look(edits)]
+
+    def look(self, view: View) -> Any:
+        """Negative log-likelihood and token count of every passage."""
+        tokenizer, limit = view.stack.loaded.tokenizer, view.stack.loaded.card.context_length
+        ids = [tuple(tokenizer(text)["input_ids"])[:limit] for text in prose()]
+        scored = score(view.stack, [Continuation(i[:1], i[1:]) for i in ids])
+        return {
+            "nll": [-math.fsum(s.log_probs) for s in scored],
+            "tokens": [len(s.log_probs) for s in scored],
+        }
+
+    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+        """Perplexity in the state, and its ratio to the unedited model's, pair by pair."""
+        before, after = (seen[look] for look in self.looks(edits))
+        gains = [b - a for a, b in zip(before["nll"], after["nll"], strict=True)]
+        return (
+            exp_of_mean("perplexity.prose", after["nll"], after["tokens"], "perplexity"),
+            exp_of_mean("perplexity.prose_ratio", gains, after["tokens"], "ratio"),
+        )

@@ -1,0 +1,83 @@
+"""What a measure is: a function of a model in a state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from editsuite.engine import DecoderStack
+from editsuite.facts import EditRequest
+from editsuite.measures.observation import Observation
+
+
+class Weight(Protocol):
+    """An edited matrix and what it was."""
+
+    @property
+    def original(self) -> Tensor: ...
+    @property
+    def current(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A model in a state, as a measure sees it.
+
+    Attributes:
+        stack: the model.
+        requests: the facts that the measure is to ask about, in the order of editing.
+        weights: by parameter name, the edited matrices.
+    """
+
+    stack: DecoderStack
+    requests: Sequence[EditRequest]
+    weights: Mapping[str, Weight]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one state.
+
+    Attributes:
+        state: number of edits in the model (0: unedited).
+        first: the first fact to ask about, from 1; 0 where no facts are needed.
+        last: the last fact to ask about.
+    """
+
+    state: int
+    first: int = 0
+    last: int = 0
+
+
+class Measure(Protocol):
+    """A measure: which states it looks at, what it sees there, what it concludes.
+
+    A look depends on the state and the facts asked about, and on nothing else: neither on what
+    was looked at before nor on how far the chain goes. So looks can be taken in any order, by
+    any process, and kept.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the measure."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Digest of the items and settings that a look depends on."""
+        ...
+
+    def looks(self, edits: int) -> Sequence[Look]:
+        """The looks needed to observe the model after ``edits`` edits."""
+        ...
+
+    def look(self, view: View) -> Any:
+        """See the model in one state; gives JSON values."""
+        ...
+
+    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+        """Conclude from what was seen."""
+        ...

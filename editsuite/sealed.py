@@ -1,0 +1,67 @@
+"""Tensors on disk whose file name carries the checksum of every byte.
+
+A checksum inside a file cannot cover itself, and one beside it can be lost or written before
+the power fails. In the name it is there exactly when the file is, and a flipped bit anywhere,
+header and padding included, shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from editsuite.errors import ChainError
+from editsuite.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIX = ".safetensors"
+HEX = 32
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A file's tensors and what was written beside them."""
+
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+def seal(folder: Path, stem: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+    """Write ``<stem>-<sha256, 32 hex>.safetensors`` in one step and return its path."""
+    from safetensors.torch import save
+
+    content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata))
+    path = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:HEX]}{SUFFIX}"
+    write_atomically(path, content)
+    return path
+
+
+def find_sealed(folder: Path, stem: str) -> list[Path]:
+    """The sealed files of that stem, by name."""
+    return sorted(folder.glob(f"{stem}-{'[0-9a-f]' * HEX}{SUFFIX}"))
+
+
+def unseal(path: Path) -> Sealed:
+    """Read a sealed file.
+
+    Raises:
+        ChainError: the bytes are not those the name promises.
+    """
+    from safetensors.torch import load
+
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest()[:HEX] != path.stem[-HEX:]:
+        raise ChainError(
+            f"{path} is damaged: its bytes do not match the checksum in its name. It is made anew "
+            "when it is next needed; `editsuite cache verify --prune` removes it now"
+        )
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    return Sealed(load(content), header.get("__metadata__", {}))
