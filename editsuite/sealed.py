@@ -33,11 +33,14 @@ class Sealed:
     metadata: Mapping[str, str]
 
 
-def seal(folder: Path, stem: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+def seal(
+    folder: Path, stem: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> Path:
     """Write ``<stem>-<sha256, 32 hex>.safetensors`` in one step and return its path."""
     from safetensors.torch import save
 
-    content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata))
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    content = save(plain, dict(metadata))
     path = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:HEX]}{SUFFIX}"
     write_atomically(path, content)
     return path
@@ -52,11 +55,16 @@ def unseal(path: Path) -> Sealed:
     """Read a sealed file.
 
     Raises:
-        ChainError: the bytes are not those the name promises.
+        ChainError: the file cannot be read, or the bytes are not those the name promises.
     """
     from safetensors.torch import load
 
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ChainError(
+            f"{path} cannot be read ({error}); it is made anew when it is next needed"
+        ) from error
     if hashlib.sha256(content).hexdigest()[:HEX] != path.stem[-HEX:]:
         raise ChainError(
             f"{path} is damaged: its bytes do not match the checksum in its name. It is made anew "

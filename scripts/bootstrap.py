@@ -178,6 +178,8 @@ def commands(layout: Layout, lock: int) -> Runner:
     environment = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
     environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
     keep = () if os.name == "nt" else (lock,)
+    if layout.log.exists():
+        layout.log.write_bytes(b"")
 
     def run(command: Sequence[str]) -> Result:
         layout.venv.mkdir(exist_ok=True)
@@ -317,9 +319,18 @@ def reason_to_remake(layout: Layout, run: Runner, version: str | None, chosen: b
         return f"has Python {version}, and PYTHON asks for {platform.python_version()}"
     if read_stamp(layout).get("root", str(layout.root)) != str(layout.root):
         return "was made in another folder"
-    if run([str(layout.python), "-m", "pip", "--version"]).code != 0:
+    # Without its RECORD, pip is itself half installed, and may break at any later step.
+    whole = any(any(site.glob("pip-*.dist-info/RECORD")) for site in site_folders(layout))
+    if not whole or run([str(layout.python), "-m", "pip", "--version"]).code != 0:
         return "has no working pip"
     return None
+
+
+def remove_venv(layout: Layout) -> None:
+    """Remove the environment, so that an interrupted removal is seen for what it is."""
+    for path in (layout.stamp, layout.python):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(layout.venv)
 
 
 def make_venv(layout: Layout, run: Runner) -> None:
@@ -342,13 +353,19 @@ def make_venv(layout: Layout, run: Runner) -> None:
         check(label, run([base, "-m", "venv", str(layout.venv)]), layout)
 
 
+def site_folders(layout: Layout) -> tuple[Path, ...]:
+    """Return the folders that pip installs into."""
+    patterns = ("Lib/site-packages",) if os.name == "nt" else ("lib*/python*/site-packages",)
+    return tuple(path for pattern in patterns for path in layout.venv.glob(pattern))
+
+
 def remove_half_installed(layout: Layout) -> None:
     """Remove what a killed pip left, which a later pip would take for installed.
 
     pip writes ``RECORD`` last: metadata without it belong to an unfinished install. Folders
     whose name begins with ``~`` are set aside by an unfinished removal.
     """
-    for site in layout.venv.glob("[Ll]ib*/**/site-packages"):
+    for site in site_folders(layout):
         for path in site.glob("*.dist-info"):
             if not (path / "RECORD").is_file():
                 shutil.rmtree(path, ignore_errors=True)
@@ -378,6 +395,8 @@ def prepare_model(layout: Layout, run: Runner) -> None:
     label = f"model {MODEL}"
     with step(label):
         check(label, run([python, "-m", "editsuite.cli", "prepare", "--model", MODEL]), layout)
+        # It reads what was written, and its hashes are remembered: the next set-up is quick.
+        check(label, run([python, "-c", _MODEL_PROBE, MODEL]), layout)
 
 
 def set_up(layout: Layout, run: Runner, chosen: bool = False) -> None:
@@ -398,7 +417,7 @@ def set_up(layout: Layout, run: Runner, chosen: bool = False) -> None:
         if reason is not None:
             if layout.venv.exists():
                 say(f"set-up: .venv {reason}; making it again")
-                shutil.rmtree(layout.venv)
+                remove_venv(layout)
             make_venv(layout, run)
         layout.stamp.unlink(missing_ok=True)
         install_all(layout, run)

@@ -7,13 +7,13 @@ imported when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from editsuite.cards.cache import cache_root
 from editsuite.cards.card import ModelCard, default_layers, relative_layer
 from editsuite.cards.families import FAMILIES, Family
 from editsuite.cards.resolve import known_cards, resolve_card
+from editsuite.late import late
 
 if TYPE_CHECKING:
     from editsuite.cards.loading import LoadedModel, load_model, prepare_model
@@ -34,16 +34,12 @@ __all__ = [
     "tiny_model",
 ]
 
-_LATE = {
-    "LoadedModel": "editsuite.cards.loading",
-    "load_model": "editsuite.cards.loading",
-    "prepare_model": "editsuite.cards.loading",
-    "tiny_model": "editsuite.cards.tiny",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name that needs torch when it is first asked for."""
-    if name in _LATE:
-        return getattr(import_module(_LATE[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late(
+    __name__,
+    {
+        "LoadedModel": "editsuite.cards.loading",
+        "load_model": "editsuite.cards.loading",
+        "prepare_model": "editsuite.cards.loading",
+        "tiny_model": "editsuite.cards.tiny",
+    },
+)

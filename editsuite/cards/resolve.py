@@ -138,22 +138,22 @@ def derive_card(config: PretrainedConfig, *, name: str, source: str) -> ModelCar
         vocab_size=int(config.vocab_size),
         parameters=count_parameters(config),
         layers=default_layers(n_layers),
-        hyperparameters={"rome": reference_rome_settings(architecture, n_layers)},
+        hyperparameters={"rome": reference_rome_settings(architecture)},
         notes="derived from the model's own configuration",
     )
 
 
-def reference_rome_settings(architecture: str, n_layers: int) -> dict[str, object]:
+def reference_rome_settings(architecture: str) -> dict[str, object]:
     """Return the reference's ROME settings for an architecture.
 
     LLaMA-like models follow EasyEdit's ``hparams/ROME/llama-7b.yaml``, GPT-like ones
-    ``hparams/ROME/gpt2-xl.json`` of kmeng01/rome; the loss layer is the last one in both.
+    ``hparams/ROME/gpt2-xl.json`` of kmeng01/rome. Their ``v_loss_layer`` is left out: the
+    reference reads the loss off the model's logits whatever it says.
     """
     gpt_like = architecture in _GPT_LIKE
     return {
         "v_num_grad_steps": 20 if gpt_like else 25,
         "v_lr": 0.5,
-        "v_loss_layer": n_layers - 1,
         "v_weight_decay": 0.5 if gpt_like else 0.001,
         "clamp_norm_factor": 4.0,
         "kl_factor": 0.0625,

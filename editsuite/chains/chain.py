@@ -14,8 +14,8 @@ from editsuite.chains.journal import Entry, Journal
 from editsuite.chains.plan import Plan
 from editsuite.chains.state import EditedWeight, ModelState
 from editsuite.editors.protocol import BoundEditor
-from editsuite.errors import ChainError
 from editsuite.engine import DecoderStack
+from editsuite.errors import ChainError
 
 #: Seconds between looks at a chain that another process is editing.
 POLL = 0.2
@@ -96,6 +96,16 @@ class Chain:
                 if meanwhile is None or not meanwhile():
                     time.sleep(POLL)
 
+    def try_one(self, progress: Callable[[Progress], None] | None = None) -> bool:
+        """Make one more edit, unless another process edits; says whether it was made."""
+        self.journal.open()
+        try:
+            with FileLock(self.journal.folder / "edit.lock").acquire(timeout=0):
+                self._extend(self.sound() + 1, progress)
+        except Timeout:
+            return False
+        return True
+
     def _extend(self, index: int, progress: Callable[[Progress], None] | None) -> None:
         if self.sound() < index:
             self.go(0)
@@ -111,7 +121,11 @@ class Chain:
 
     def _clear(self, index: int) -> None:
         """Remove what stands where the next edit goes: it was found unfit by ``sound``."""
-        for path in self.journal.paths(index):
+        paths = self.journal.paths(index)
+        if not paths and self.journal.last() > index:
+            reason = f"{self.journal.folder} lacks edit {index} but keeps later ones; made anew"
+            warnings.warn(JournalWarning(f"journal of {self.plan.editor}: {reason}"), stacklevel=4)
+        for path in paths:
             try:
                 self.journal.entry(index)
                 reason = f"{path} does not follow from the edit before it, which was made anew"

@@ -102,7 +102,9 @@ class Journal:
 
     def _check(self, path: Path, index: int) -> Entry:
         held = unseal(path)
-        if held.metadata.get("plan") != self.plan.digest or held.metadata.get("index") != str(index):
+        if held.metadata.get("plan") != self.plan.digest or held.metadata.get("index") != str(
+            index
+        ):
             raise ChainError(
                 f"{path} is foreign: it says plan {held.metadata.get('plan', '?')[:12]}, edit "
                 f"{held.metadata.get('index')}; here belongs plan {self.plan.digest[:12]}, edit "

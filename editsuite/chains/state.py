@@ -52,7 +52,15 @@ class ModelState:
 
     @torch.no_grad()
     def apply(self, factors: Mapping[str, LowRank]) -> None:
-        """Put on one more edit."""
+        """Put on one more edit; if that fails half-way, all edits are taken off."""
+        try:
+            self._add(factors)
+        except BaseException:
+            self.reset()
+            raise
+        self.index += 1
+
+    def _add(self, factors: Mapping[str, LowRank]) -> None:
         for name, low_rank in factors.items():
             total = self._sums[name]
             for column in range(low_rank.output.shape[1]):
@@ -65,7 +73,6 @@ class ModelState:
                 total.add_(torch.outer(output, entering))
             if total.data_ptr() != self._weights[name].data_ptr():
                 self._weights[name].copy_(total)
-        self.index += 1
 
     @torch.no_grad()
     def reset(self) -> None:
@@ -88,5 +95,5 @@ class ModelState:
         digest = hashlib.sha256()
         for name, total in self._sums.items():
             digest.update(name.encode())
-            digest.update(total.detach().cpu().contiguous().numpy())
+            digest.update(total.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
-from editsuite.files import write_text_atomically
 from editsuite.engine import DecoderStack, generate
+from editsuite.files import write_text_atomically
 
 #: The reference's first words and lengths (kmeng01/rome, ``get_context_templates``).
 FIRST_WORDS = ("The", "Therefore", "Because", "I", "You")
@@ -42,22 +44,39 @@ def context_prefixes(stack: DecoderStack, *, n: int, seed: int, cache: Path) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if path.exists():
-            try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                kept = {}
-            if kept.get("identity") == identity:
-                return tuple(kept["prefixes"])
+            kept = _kept(path, identity)
+            if kept is not None:
+                return kept
+            warnings.warn(
+                f"{path} is damaged or foreign; the prefixes are drawn anew", stacklevel=2
+            )
         prefixes = ("", *_sample(stack, n - 1, seed))
-        write_text_atomically(path, json.dumps({"identity": identity, "prefixes": prefixes}))
+        held = {"identity": identity, "prefixes": prefixes, "digest": _digest(identity, prefixes)}
+        write_text_atomically(path, json.dumps(held))
     return prefixes
+
+
+def _kept(path: Path, identity: str) -> tuple[str, ...] | None:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        prefixes = tuple(held["prefixes"])
+        sound = held["digest"] == _digest(identity, prefixes)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return prefixes if sound else None
+
+
+def _digest(identity: str, prefixes: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([identity, *prefixes]).encode()).hexdigest()
 
 
 def _sample(stack: DecoderStack, n: int, seed: int) -> list[str]:
     tokenizer = stack.loaded.tokenizer
     words = [FIRST_WORDS[i % len(FIRST_WORDS)] for i in range(n)]
     lengths = [LENGTHS[(i // len(FIRST_WORDS)) % len(LENGTHS)] for i in range(n)]
-    prompts = [tokenizer(word)["input_ids"] for word in words]
+    # After a line break: as the first token of all, a bare word is the attention sink of many
+    # models, and what they write after it is no language ("The-the-key-").
+    prompts = [tokenizer("\n" + word)["input_ids"] for word in words]
     texts: list[str] = []
     for i in range(n):
         # One at a time: in a batch the padding would move the last bits of a probability, and
@@ -70,6 +89,6 @@ def _sample(stack: DecoderStack, n: int, seed: int) -> list[str]:
             top_k=TOP_K,
             seeds=[seed * 1_000_003 + i],
         )
-        text = tokenizer.decode([*prompts[i], *new], skip_special_tokens=True)
+        text = str(tokenizer.decode([*prompts[i], *new], skip_special_tokens=True))
         texts.append(" ".join(text.split()).rstrip(".") + ". ")
     return texts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ from editsuite.errors import OptionError
 from editsuite.files import write_text_atomically
 
 #: Sampling for ``self``: plain text at temperature 1, as the model itself distributes it.
-SELF_SEQUENCES = 400
+SELF_SEQUENCES = 128
 SELF_TOKENS = 250
 SELF_SEED = 0
 
@@ -36,8 +35,8 @@ def read_corpus(spec: str, stack: DecoderStack, cache: Path) -> Corpus:
     """Open the corpus that ``mom2_corpus`` names.
 
     Args:
-        spec: ``self`` (sampled from the model itself; shipped for the embedded default),
-            ``prose`` (the suite's plain prose) or ``file:PATH`` (one text a line, UTF-8).
+        spec: ``self`` (sampled from the model itself; shipped for the embedded default) or
+            ``file:PATH`` (one text a line, UTF-8).
         stack: the unedited model.
         cache: where sampled texts are kept.
 
@@ -75,22 +74,31 @@ def _sampled(stack: DecoderStack, cache: Path) -> tuple[str, ...]:
 
 
 def sample_texts(
-    stack: DecoderStack, sequences: int, tokens: int, seed: int
-) -> Sequence[str]:
+    stack: DecoderStack, sequences: int, tokens: int, seed: int, *, start: str | None = None
+) -> tuple[str, ...]:
     """Let the model write: ``sequences`` texts of ``tokens`` tokens, one seed each.
 
-    A text starts from the model's own start-of-text token, or from a letter where it has none.
+    Args:
+        stack: the unedited model.
+        sequences: how many texts.
+        tokens: length of each; a document that ends is followed by the next.
+        seed: text ``i`` draws with ``seed * 1_000_003 + i``.
+        start: what the model continues, left out of the texts; its start-of-text token where
+            None (its end-of-text token where it has no other).
     """
     tokenizer = stack.loaded.tokenizer
-    start = tokenizer.bos_token_id
-    if start is None:
-        start = tokenizer.eos_token_id
+    if start is not None:
+        first = tuple(tokenizer(start)["input_ids"])
+    elif tokenizer.bos_token_id is not None:
+        first = (tokenizer.bos_token_id,)
+    else:
+        first = (tokenizer.eos_token_id,)
     new = generate(
         stack,
-        [(start,)] * sequences,
+        [first] * sequences,
         max_new_tokens=tokens,
         temperature=1.0,
         seeds=[seed * 1_000_003 + i for i in range(sequences)],
-        token_budget=64 * (tokens + 1),
+        token_budget=64 * (tokens + len(first)),
     )
-    return [tokenizer.decode(ids, skip_special_tokens=True) for ids in new]
+    return tuple(str(tokenizer.decode(list(ids), skip_special_tokens=True)) for ids in new)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -84,9 +85,14 @@ class CovarianceSource:
         with FileLock(folder / f"{key}.lock"):
             for path in find_sealed(folder, key):
                 try:
-                    return unseal(path).tensors["mom2"].double()
-                except ChainError:
-                    path.unlink()
+                    held = unseal(path)
+                    if held.metadata.get("identity") == json.dumps(self.identity):
+                        return held.tensors["mom2"].double()
+                    reason = f"{path} is foreign: it holds {held.metadata.get('identity')}"
+                except ChainError as error:
+                    reason = str(error)
+                warnings.warn(f"covariance: {reason}; computed anew", stacklevel=2)
+                path.unlink()
             total, count = second_moment(self._stack, self._layer, self._pieces())
             mean = (total / count).float()
             seal(
@@ -103,6 +109,7 @@ class CovarianceSource:
         # Far under every eigenvalue that the text determines; it only keeps directions that no
         # text ever used from dividing by zero.
         ridge = 1e-6 * matrix.diagonal().mean()
+        factor: Tensor
         factor, info = torch.linalg.cholesky_ex(matrix + ridge * torch.eye(len(matrix)).double())
         if int(info) != 0:
             raise OptionError(

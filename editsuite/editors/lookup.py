@@ -62,14 +62,14 @@ def lookup_rows(
     for prefix in prefixes:
         prompt = prefix + request.prompt
         tokens = target_tokens(tokenizer, prompt, request.target_new)
-        rows.append(
-            LookupRow(
-                ids=tokens.context_ids + tokens.target_ids[:-1],
-                lookup=subject_last_token(tokenizer, prompt, request.subject),
-                context=len(tokens.context_ids),
-                target=tokens.target_ids,
+        lookup = subject_last_token(tokenizer, prompt, request.subject)
+        if lookup >= len(tokens.context_ids):
+            raise EditError(
+                f"fact {request.id}: the tokenizer merges the end of the subject "
+                f"{request.subject!r} with the target; put a word or a mark between the two"
             )
-        )
+        context, target = tokens.context_ids, tokens.target_ids
+        rows.append(LookupRow(context + target[:-1], lookup, len(context), target))
     essence = f"{request.subject} is a"
     ids = tuple(tokenizer(essence)["input_ids"])
     lookup = subject_last_token(tokenizer, essence, request.subject)

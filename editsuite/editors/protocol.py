@@ -80,6 +80,11 @@ class Method(Protocol):
         ...
 
     @property
+    def card_key(self) -> str:
+        """Under which name a card keeps the method's layers and hyperparameters."""
+        ...
+
+    @property
     def version(self) -> int:
         """Raised whenever the same plan would give another update."""
         ...

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from editsuite.editors.contexts import context_prefixes
 from editsuite.editors.covariance import CovarianceSource
-from editsuite.editors.hyperparameters import read_hyperparameters
+from editsuite.editors.hyperparameters import bounded, read_hyperparameters
 from editsuite.editors.lookup import LookupStates, lookup_rows, lookup_states
 from editsuite.editors.protocol import LowRank, Recorded, Update
 from editsuite.editors.value import FoundValue, find_value, plain_readout, resumed_readout
@@ -55,16 +55,16 @@ class RomeHyperparameters:
         resume: use the fast forward pass; the slow twin gives the same update.
     """
 
-    v_num_grad_steps: int = 25
-    v_lr: float = 0.5
-    v_weight_decay: float = 1e-3
-    clamp_norm_factor: float = 4.0
-    kl_factor: float = 0.0625
+    v_num_grad_steps: int = bounded(25, least=1)
+    v_lr: float = bounded(0.5, least=0)
+    v_weight_decay: float = bounded(1e-3, least=0)
+    clamp_norm_factor: float = bounded(4.0, least=0)
+    kl_factor: float = bounded(0.0625, least=0)
     early_stop: float = 5e-2
-    n_contexts: int = 6
+    n_contexts: int = bounded(6, least=1)
     mom2_adjustment: bool = True
     mom2_corpus: str = "self"
-    mom2_n_tokens: int = 100_000
+    mom2_n_tokens: int = bounded(100_000, least=2)
     denominator_key: Literal["bare", "averaged"] = "bare"
     resume: bool = True
 
@@ -76,6 +76,7 @@ class Rome:
     name: str = "rome"
     variant: Mapping[str, object] = dataclasses.field(default_factory=dict)
     version: int = 1
+    card_key: str = "rome"
 
     def bind(
         self,

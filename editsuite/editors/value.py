@@ -206,7 +206,7 @@ def find_value(
             )
         before = before or (nll_value, value)
         # As in the reference, the last evaluation only looks: n steps mean n - 1 updates.
-        if value < settings.early_stop or steps == settings.v_num_grad_steps - 1:
+        if value < settings.early_stop or steps >= settings.v_num_grad_steps - 1:
             return FoundValue(delta.detach(), before[0], nll_value, before[1], value, steps)
         (delta.grad,) = torch.autograd.grad(loss, delta)
         optimizer.step()

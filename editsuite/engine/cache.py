@@ -38,7 +38,8 @@ class LayerCache:
         """The same positions as a prefix that no longer grows."""
         prefix = LayerCache(grow=False)
         prefix._stored = {
-            layer: (keys.detach(), values.detach()) for layer, (keys, values) in self._stored.items()
+            layer: (keys.detach(), values.detach())
+            for layer, (keys, values) in self._stored.items()
         }
         return prefix
 

@@ -17,10 +17,18 @@ TOKEN_BUDGET = 2048
 
 @dataclass(frozen=True)
 class Continuation:
-    """A context and what is to follow it, as token ids; neither may be empty."""
+    """A context and what is to follow it, as token ids.
+
+    Raises:
+        ValueError: the context is empty, so that nothing predicts the first target token.
+    """
 
     context: tuple[int, ...]
     target: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.context:
+            raise ValueError("a continuation needs a context of at least one token")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class DecoderStack:
         self._norm = loaded.module(family.final_norm)
         self._embedding = loaded.module(family.embedding)
         self._trunk: Any = loaded.module(family.layers.rpartition(".")[0])
-        self._head = loaded.model.get_output_embeddings()
+        model: Any = loaded.model
+        self._head: nn.Module = model.get_output_embeddings()
 
     @property
     def depth(self) -> int:
@@ -79,7 +80,7 @@ class DecoderStack:
         if rotary is not None:
             shared["position_embeddings"] = rotary(hidden, position_ids=positions)
         for layer in list(self.layers)[start:stop]:
-            windowed = self._windowed(layer, mask, positions, additive, cache)
+            windowed = self._windowed(layer, mask, additive)
             # Llama and GPT-2 call the cache past_key_values, GPT-J and GPT-NeoX layer_past;
             # a layer ignores the name that is not its own.
             out = layer(
@@ -103,16 +104,13 @@ class DecoderStack:
         zeros = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
         return zeros.masked_fill(~mask, lowest).unsqueeze(1)
 
-    def _windowed(
-        self,
-        layer: nn.Module,
-        mask: Tensor,
-        positions: Tensor,
-        additive: Tensor,
-        cache: LayerCache | None,
-    ) -> Tensor:
+    def _windowed(self, layer: nn.Module, mask: Tensor, additive: Tensor) -> Tensor:
         """Narrow the mask to a layer's sliding window (Mistral, some Qwen layers)."""
-        window = getattr(getattr(layer, "self_attn", None), "sliding_window", None)
+        attention = layer.get_submodule(self.loaded.family.attention)
+        # Where windows differ between layers, each attention block holds its own (Qwen); where
+        # all layers share one, only the configuration does (Mistral).
+        holder = attention if hasattr(attention, "sliding_window") else self.loaded.model.config
+        window = getattr(holder, "sliding_window", None)
         if window is None or mask.shape[-1] <= window:
             return additive
         keys = mask.shape[-1]

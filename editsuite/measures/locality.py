@@ -55,7 +55,5 @@ class Locality:
             sum(a == b for a, b in zip(old, new, strict=True)) / len(old)
             for old, new in zip(before["forced"], after["forced"], strict=True)
         ]
-        same = [
-            float(a == b) for a, b in zip(before["greedy"], after["greedy"], strict=True)
-        ]
+        same = [float(a == b) for a, b in zip(before["greedy"], after["greedy"], strict=True)]
         return (share("locality.teacher_forced", forced), share("locality.generated", same))

@@ -40,6 +40,8 @@ class Asked:
 
 def ask(stack: DecoderStack, questions: Sequence[tuple[str, str]]) -> list[Asked]:
     """Ask for targets: ``(prompt, target)`` pairs, each both ways."""
+    if not questions:
+        return []
     tokenizer = stack.loaded.tokenizer
     tokens = [target_tokens(tokenizer, prompt, target) for prompt, target in questions]
     scored = score(stack, [Continuation(t.context_ids, t.target_ids) for t in tokens])
@@ -47,9 +49,7 @@ def ask(stack: DecoderStack, questions: Sequence[tuple[str, str]]) -> list[Asked
     results = []
     for (_, target), t, s, answer in zip(questions, tokens, scored, answers, strict=True):
         hits = sum(a == b for a, b in zip(s.predicted, t.target_ids, strict=True))
-        results.append(
-            Asked(hits / len(t.target_ids), float(begins_with(answer, target)), answer)
-        )
+        results.append(Asked(hits / len(t.target_ids), float(begins_with(answer, target)), answer))
     return results
 
 
@@ -62,7 +62,7 @@ def _answers(stack: DecoderStack, tokens: Sequence[TokenizedTarget]) -> list[str
         stack, [t.context_ids for t in tokens], max_new_tokens=max(lengths), stop_ids=stops
     )
     return [
-        tokenizer.decode(ids[:length], skip_special_tokens=True)
+        str(tokenizer.decode(list(ids[:length]), skip_special_tokens=True))
         for ids, length in zip(new, lengths, strict=True)
     ]
 

@@ -1,0 +1,144 @@
+"""The pytest plugin: options, markers, cases, fixtures, and the end of a run.
+
+Only hooks stand here. Nothing that imports torch is imported before ``pytest_configure`` has
+given this process its GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from editsuite.editors.names import METHOD_HELP
+from editsuite.errors import EditsuiteError
+from editsuite.plugin import options
+from editsuite.plugin.workers import take_share
+from editsuite.runs.settings import TIERS
+
+if TYPE_CHECKING:
+    from editsuite.measures import Observation
+    from editsuite.plugin.cases import EditCase
+    from editsuite.plugin.session import EditSession
+
+SESSION: pytest.StashKey[EditSession] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register ``--edit-*`` and the ini keys ``edit_*``."""
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers, take this process's share of the machine, check the options."""
+    for name, text in METHOD_HELP.items():
+        config.addinivalue_line("markers", f"{name}: checks of {text}")
+    for tier, counts in TIERS.items():
+        shown = ", ".join(map(str, counts))
+        config.addinivalue_line("markers", f"{tier}: checks after {shown} edits")
+    config.addinivalue_line(
+        "markers", "edit_measures(name, ...): the measures that an editing check looks at"
+    )
+    share = take_share(config, os.environ)
+    from editsuite.plugin.session import EditSession
+
+    session = EditSession.start(config, share)
+    config.stash[SESSION] = session
+    if not hasattr(config, "workerinput"):
+        from editsuite.plugin.reporter import Reporter
+
+        config.pluginmanager.register(Reporter(session), "editsuite-reporter")
+    try:
+        options.check_rootdir(config)
+        settings = session.settings
+        if options.given(config) and not hasattr(config, "workerinput"):
+            options.check_settings(settings)
+    except EditsuiteError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what workers told of their progress."""
+    session = config.stash.get(SESSION, None)
+    if session is not None and not hasattr(config, "workerinput"):
+        shutil.rmtree(session.folder, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker of this run."""
+    node.workerinput["editsuite"] = node.config.stash[SESSION].told
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Multiply a check by the states of the run."""
+    from editsuite.plugin.cases import FIXTURE, parameter
+
+    if FIXTURE in metafunc.fixturenames:
+        try:
+            found = metafunc.config.stash[SESSION].cases
+        except EditsuiteError as error:
+            raise pytest.UsageError(str(error)) from error
+        metafunc.parametrize(FIXTURE, [parameter(case) for case in found])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Early states first."""
+    from editsuite.plugin.cases import in_order
+
+    items[:] = in_order(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what the selected checks will ask for, so that waiting workers can help."""
+    from editsuite.plugin.cases import agenda
+
+    wanted = agenda(session.items)
+    mine = session.config.stash[SESSION]
+    if wanted and not session.config.option.collectonly:
+        mine.run.agenda = wanted
+
+
+@pytest.fixture
+def observed(request: pytest.FixtureRequest, edit_case: EditCase) -> Callable[[str], Any]:
+    """Observe the case's state: ``observed("reliability")`` gives what a baseline compares.
+
+    The measures that are looked at are those of the check's ``edit_measures`` marker. Every
+    observation is also carried to the report.
+    """
+    from editsuite.plugin.cases import measures_of
+    from editsuite.plugin.collected import PROPERTY
+
+    session = request.config.stash[SESSION]
+
+    def observe(prefix: str) -> dict[str, Any]:
+        try:
+            found: list[Observation] = session.observe(
+                edit_case, measures_of(request.node), prefix
+            )
+            carried = session.carry(request.node, edit_case, found)
+        except EditsuiteError as error:
+            pytest.fail(str(error), pytrace=False)
+        request.node.user_properties.append((PROPERTY, carried))
+        return session.snapshot(edit_case, found)
+
+    return observe
+
+
+@pytest.fixture
+def baseline(request: pytest.FixtureRequest, edit_case: EditCase, snapshot: Any) -> Any:
+    """The case's committed numbers: ``assert observed("reliability") == baseline``.
+
+    Where the plan has no baselines and none are asked for (foreign facts, another seed), every
+    finite number is equal to it: the run observes, and its table says so.
+    """
+    from editsuite.plugin.baselines import BaselineExtension, Observing, snapshot_index
+
+    session = request.config.stash[SESSION]
+    file = session.baseline_file(edit_case)
+    if not session.wants_baselines(edit_case) and not request.config.option.update_snapshots:
+        return Observing(file)
+    return snapshot.use_extension(BaselineExtension)(name=snapshot_index(file))

@@ -1,0 +1,96 @@
+"""Which methods, layers and counts a run checks: one test case for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from editsuite.cards import ModelCard
+from editsuite.editors import method, methods
+from editsuite.errors import OptionError
+from editsuite.runs import TIERS, Case, RunSettings, Wanted
+
+#: Name of the fixture that a check is multiplied by.
+FIXTURE = "edit_case"
+#: Marker by which a check says what it looks at.
+MEASURES_MARK = "edit_measures"
+
+
+@dataclass(frozen=True)
+class EditCase:
+    """A state to check: one chain after a number of edits."""
+
+    case: Case
+    edits: int
+
+    def __str__(self) -> str:
+        return f"{self.case}-n{self.edits}"
+
+
+def wanted_methods(markexpr: str, chosen: str) -> tuple[str, ...]:
+    """The methods to check: those chosen, else those that ``-m`` names, else rome.
+
+    Raises:
+        OptionError: a chosen method is unknown.
+    """
+    if chosen:
+        return tuple(method(name.strip()).name for name in chosen.split(","))
+    named = set(re.findall(r"\w+", markexpr))
+    return tuple(name for name in methods() if name in named) or ("rome",)
+
+
+def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[EditCase]:
+    """All states of a run: counts outermost, so that every chain's first states come first."""
+    found = []
+    for edits in settings.counts:
+        for name in names:
+            key = method(name).card_key
+            layers = settings.layers or card.layers.get(key, ())
+            if not layers:
+                raise OptionError(
+                    f"card {card.name} names no layer for {name}; give one with --edit-layers"
+                )
+            found += [EditCase(Case(name, (layer,)), edits) for layer in layers]
+    return found
+
+
+def parameter(case: EditCase) -> pytest.ParameterSet:
+    """A case as a test parameter, marked with its method and its tiers."""
+    tiers = [tier for tier, counts in TIERS.items() if case.edits in counts]
+    marks = [getattr(pytest.mark, name) for name in (case.case.method, *tiers)]
+    return pytest.param(case, id=str(case), marks=marks)
+
+
+def case_of(item: pytest.Item) -> EditCase | None:
+    """The case of a test; None for a test that has none."""
+    callspec = getattr(item, "callspec", None)
+    found = callspec.params.get(FIXTURE) if callspec is not None else None
+    return found if isinstance(found, EditCase) else None
+
+
+def measures_of(item: pytest.Item) -> tuple[str, ...]:
+    """The measures that a check says it looks at."""
+    return tuple(name for mark in item.iter_markers(MEASURES_MARK) for name in mark.args)
+
+
+def agenda(items: Iterable[pytest.Item]) -> list[Wanted]:
+    """What the selected checks will ask for, in their order."""
+    wanted = []
+    for item in items:
+        case = case_of(item)
+        if case is not None:
+            wanted += [Wanted(case.case, case.edits, name) for name in measures_of(item)]
+    return wanted
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Checks by count, so that a worker measures early states while another edits on."""
+
+    def place(item: pytest.Item) -> int:
+        case = case_of(item)
+        return 0 if case is None else case.edits
+
+    return sorted(items, key=place)

@@ -1,0 +1,123 @@
+"""What the checks observed, gathered from all workers and written at the end."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from editsuite.measures import Observation
+from editsuite.plugin.baselines import jsonable
+from editsuite.plugin.cases import EditCase
+from editsuite.verdicts import Expected, compare
+
+#: Key under which a test's report carries its observations from worker to controller.
+PROPERTY = "editsuite"
+PACKAGES = ("editsuite", "torch", "transformers", "tokenizers", "numpy", "pytest", "syrupy")
+
+
+def rows(
+    case: EditCase,
+    observations: Sequence[Observation],
+    expected: Mapping[str, Expected] | None,
+    test: str,
+) -> list[dict[str, Any]]:
+    """Observations beside their baselines, as rows of the report.
+
+    Args:
+        case: the observed state.
+        observations: what was observed.
+        expected: the baselines; None where there are none and none are wanted.
+        test: the test's node id.
+    """
+    outcomes = {
+        c.name: c.outcome for c in compare({o.name: o.value for o in observations}, expected or {})
+    }
+    found = []
+    for o in observations:
+        held = (expected or {}).get(o.name)
+        verdict = outcomes[o.name] if held else ("no baseline" if expected is not None else "observed")
+        found.append(
+            {
+                "method": case.case.method,
+                "layer": case.case.layers[0],
+                "edits": case.edits,
+                "name": o.name,
+                "value": jsonable(o.value),
+                "n": o.n,
+                "unit": o.unit,
+                "low": jsonable(o.low),
+                "high": jsonable(o.high),
+                "interval": o.interval,
+                "baseline": jsonable(held.value) if held else None,
+                "tolerance": jsonable(held.tolerance) if held else None,
+                "verdict": verdict,
+                "test": test,
+            }
+        )
+    return found
+
+
+@dataclass
+class Collected:
+    """Gathers rows, edits and failures of one session, on the controller."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    chains: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    run: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+
+    def take(self, properties: Iterable[tuple[str, Any]]) -> None:
+        """Take what a test's report carries."""
+        for name, carried in properties:
+            if name == PROPERTY:
+                told = json.loads(carried)
+                self.rows += told["rows"]
+                self.run.update(told["run"])
+                chain = told["chain"]
+                kept = self.chains.get(chain["case"])
+                if kept is None or len(kept["edits"]) < len(chain["edits"]):
+                    self.chains[chain["case"]] = chain
+
+    def fail(self, test: str, message: str) -> None:
+        """Note a failed check."""
+        self.failures.append({"test": test, "message": message})
+
+    def report(self, exit_status: int, workers: int) -> dict[str, Any]:
+        """Everything, as the report room takes it."""
+        order = {name: i for i, name in enumerate(dict.fromkeys(r["name"] for r in self.rows))}
+        return {
+            "schema": 1,
+            "run": {
+                "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
+                "seconds": round(time.time() - self.started, 1),
+                "command": shlex.join(["pytest", *sys.argv[1:]]),
+                "workers": workers,
+                "exit_status": exit_status,
+                "versions": {"python": platform.python_version(), **_versions()},
+                **self.run,
+            },
+            "rows": sorted(
+                self.rows, key=lambda r: (r["method"], r["layer"], r["edits"], order[r["name"]])
+            ),
+            "chains": [self.chains[name] for name in sorted(self.chains)],
+            "failures": self.failures,
+        }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

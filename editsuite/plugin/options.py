@@ -1,0 +1,185 @@
+"""The ``--edit-*`` options and their ini keys."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from editsuite.cards import ModelCard, cache_root, known_cards, resolve_card
+from editsuite.errors import EditsuiteError, OptionError, listing
+from editsuite.facts import load_facts, parse_seed
+from editsuite.runs.settings import (
+    DTYPES,
+    TIERS,
+    RunSettings,
+    parse_counts,
+    parse_layers,
+    tier_counts,
+)
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option; ``--edit-NAME`` on the command line, ``edit_NAME`` in the ini file."""
+
+    name: str
+    metavar: str
+    default: str
+    help: str
+
+
+OPTIONS = (
+    Option("model", "NAME", DEFAULT_MODEL, "card name, hub id or local folder of the model to edit"),
+    Option(
+        "facts",
+        "SOURCE",
+        "builtin",
+        "what to teach: builtin, zsre:PATH, counterfact:PATH, zsre or counterfact (from the hub), "
+        "or a .json/.jsonl file",
+    ),
+    Option("tier", "TIER", "standard", f"how far to go: {', '.join(TIERS)}"),
+    Option("counts", "N,N,...", "", "numbers of edits to observe at; overrides the tier's"),
+    Option("layers", "L,L,...", "", "layers to edit, one chain each (default: the card's)"),
+    Option("methods", "M,M,...", "", "methods to check (default: those that -m names, else rome)"),
+    Option("seed", "SEED", "0", "seed of fact order and context prefixes: a number, or a b c d"),
+    Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
+    Option("dtype", "DTYPE", "float32", f"dtype of the weights: {', '.join(DTYPES)}"),
+    Option("cache", "DIR", "", "where chains and models are kept (default: the platform's cache)"),
+    Option("baselines", "DIR", "baselines", "folder of the baselines, from the root folder"),
+    Option("reports", "DIR", "reports", "folder the report goes into, from the root folder"),
+    Option(
+        "missing-baseline",
+        "WHAT",
+        "auto",
+        "a number without a baseline: fail, observe (report it and go on), or auto (fail for the "
+        "built-in facts in float32 with seed 0, observe otherwise)",
+    ),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register options and ini keys."""
+    group = parser.getgroup("editsuite", "editsuite: sequential memory editing")
+    for option in OPTIONS:
+        default = f" (default: {option.default})" if option.default else ""
+        group.addoption(
+            f"--edit-{option.name}",
+            metavar=option.metavar,
+            default=None,
+            help=option.help + default + f" [ini: edit_{option.name.replace('-', '_')}]",
+        )
+        parser.addini(f"edit_{option.name.replace('-', '_')}", option.help, default=option.default)
+    group.addoption(
+        "--edit-remeasure",
+        action="store_true",
+        help="measure everything in this run, even what an earlier run kept; chains are reused",
+    )
+
+
+def value(config: pytest.Config, name: str) -> str:
+    """An option's value: the command line's, else the ini file's, else the default."""
+    key = name.replace("-", "_")
+    given = config.getoption(f"edit_{key}")
+    return str(given if given is not None else config.getini(f"edit_{key}")).strip()
+
+
+def given(config: pytest.Config) -> bool:
+    """Whether the command line has any option of this plugin."""
+    return any(config.getoption(f"edit_{o.name.replace('-', '_')}") is not None for o in OPTIONS)
+
+
+def check_rootdir(config: pytest.Config) -> None:
+    """See that pytest did not take an option's folder for a folder of tests.
+
+    pytest looks for its settings before it knows any plugin's options. In ``--edit-cache DIR``
+    it takes an existing DIR for a test path and looks there, so the project's settings are lost
+    without a word.
+
+    Raises:
+        OptionError: it happened.
+    """
+    arguments = [str(a) for a in config.invocation_params.args]
+    apart = [a for a in arguments if a in {f"--edit-{o.name}" for o in OPTIONS}]
+    settings = config.invocation_params.dir / "pyproject.toml"
+    if config.inipath is None and settings.is_file() and apart:
+        raise OptionError(
+            f"pytest took the folder after {apart[0]} for a folder of tests and did not read "
+            f"{settings}; write {apart[0]}=DIR, with an equals sign"
+        )
+
+
+def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
+    """Read and check everything that can be checked without the model.
+
+    Raises:
+        OptionError: an unknown or impossible value; the message lists what is known.
+    """
+    dtype = value(config, "dtype")
+    if dtype not in DTYPES:
+        raise OptionError(f"--edit-dtype is {dtype!r}; it can be {listing(DTYPES)}")
+    missing = value(config, "missing-baseline")
+    if missing not in ("auto", "fail", "observe"):
+        raise OptionError(
+            f"--edit-missing-baseline is {missing!r}; it can be auto, fail or observe"
+        )
+    tier = tier_counts(value(config, "tier"))
+    counts, layers = value(config, "counts"), value(config, "layers")
+    cache = value(config, "cache")
+    return RunSettings(
+        model=value(config, "model"),
+        facts=value(config, "facts"),
+        counts=parse_counts(counts) if counts else tier,
+        layers=parse_layers(layers) if layers else None,
+        seed=parse_seed(value(config, "seed")),
+        device=value(config, "device"),
+        dtype=dtype,
+        cache=cache_root(Path(cache) if cache else None),
+        space=space,
+    )
+
+
+def check_settings(settings: RunSettings) -> ModelCard:
+    """Check what needs the card and the facts, before any model is loaded.
+
+    Raises:
+        EditsuiteError: an unknown model or layer, facts that cannot be read or do not suffice.
+    """
+    try:
+        card = resolve_card(settings.model)
+    except EditsuiteError as error:
+        raise OptionError(
+            f"--edit-model {settings.model}: {error}. Known cards: {listing(known_cards())}"
+        ) from error
+    for layer in settings.layers or ():
+        if layer >= card.n_layers:
+            raise OptionError(
+                f"--edit-layers names layer {layer}; {card.name} has layers 0 to "
+                f"{card.n_layers - 1}"
+            )
+    order = load_facts(settings.facts).order(settings.seed)
+    if max(settings.counts) > len(order):
+        raise OptionError(
+            f"{max(settings.counts)} edits are wanted, {settings.facts} holds {len(order)} usable "
+            "facts; lower --edit-counts or --edit-tier, or give more facts with --edit-facts"
+        )
+    _check_cache(settings.cache)
+    return card
+
+
+def _check_cache(cache: Path) -> None:
+    """See that the cache can be written to, before an hour's work is to be kept there."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"the cache folder {cache} cannot be made ({error}); choose another with --edit-cache"
+        ) from error
+    if not os.access(cache, os.W_OK):
+        raise OptionError(
+            f"the cache folder {cache} cannot be written to; choose another with --edit-cache"
+        )

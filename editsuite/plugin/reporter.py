@@ -1,0 +1,76 @@
+"""The controller's part: progress while tests run, the table and the report at the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from editsuite.plugin import options
+from editsuite.plugin.collected import PROPERTY
+from editsuite.plugin.leftovers import leftovers, remove
+from editsuite.plugin.progress import ProgressReader
+from editsuite.plugin.session import EditSession
+from editsuite.report import summary_table, write_report
+
+
+class Reporter:
+    """Registered where results come together: on xdist's controller, or without workers.
+
+    Args:
+        session: this process's session.
+    """
+
+    def __init__(self, session: EditSession) -> None:
+        self._session = session
+        self._reader: ProgressReader | None = None
+        self._left: list[str] = []
+
+    def pytest_sessionstart(self) -> None:
+        """Watch the edits of all workers."""
+        terminal = sys.__stderr__
+        if terminal is not None:
+            self._reader = ProgressReader(self._session.folder, terminal)
+            self._reader.start()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather what a check observed."""
+        if report.when != "call":
+            return
+        self._session.collected.take(report.user_properties)
+        if report.failed and any(name == PROPERTY for name, _ in report.user_properties):
+            self._session.collected.fail(report.nodeid, report.longreprtext)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Find baselines that no check asks for any more."""
+        if self._reader is not None:
+            self._reader.stop()
+        config = self._session.config
+        if not self._session.collected.rows or exitstatus != pytest.ExitCode.OK:
+            return  # a check that broke before it observed is not gone
+        self._left = leftovers(self._session)
+        if self._left and config.option.update_snapshots:
+            remove(self._left)
+        elif self._left:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        """One table of everything observed, and where the report lies."""
+        collected, config = self._session.collected, self._session.config
+        if not collected.rows:
+            return
+        workers = int(getattr(config.option, "numprocesses", None) or 0)
+        data = collected.report(int(exitstatus), workers)
+        name = "-".join(dict.fromkeys(row["method"] for row in data["rows"]))
+        folder = config.rootpath / options.value(config, "reports") / name
+        terminalreporter.section("editsuite")
+        terminalreporter.write_line(summary_table(data, terminalreporter._tw.fullwidth))
+        for line in self._left:
+            updated = config.option.update_snapshots
+            terminalreporter.write_line(
+                f"{'removed' if updated else 'left over'}: {line} (no check asks for it)"
+            )
+        for path in write_report(folder, data):
+            terminalreporter.write_line(f"report: {path}")

@@ -1,0 +1,179 @@
+"""The suite's part of one pytest session."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from editsuite.errors import OptionError
+from editsuite.plugin import options
+from editsuite.plugin.baselines import expected_of, jsonable, read_file
+from editsuite.plugin.cases import EditCase, cases, wanted_methods
+from editsuite.plugin.collected import Collected, rows
+from editsuite.plugin.workers import Share, apply_share
+
+if TYPE_CHECKING:
+    from editsuite.measures import Observation
+    from editsuite.runs import Run, RunSettings
+
+
+@dataclass
+class EditSession:
+    """Options, cases and the open run; one for each process.
+
+    Attributes:
+        config: pytest's configuration.
+        share: this process's CPU threads and GPU.
+        folder: where workers tell of their progress; shared by the run's processes.
+        space: the look store's space of this run.
+        collected: what the checks observed (on the controller).
+    """
+
+    config: pytest.Config
+    share: Share
+    folder: Path
+    space: str
+    collected: Collected
+
+    @classmethod
+    def start(cls, config: pytest.Config, share: Share) -> EditSession:
+        """Take part in the controller's run, or begin one."""
+        told = getattr(config, "workerinput", {}).get("editsuite")
+        if told is None:
+            folder = Path(tempfile.mkdtemp(prefix="editsuite-run-"))
+            space = folder.name if config.getoption("edit_remeasure") else ""
+            told = {"folder": str(folder), "space": space}
+        return cls(config, share, Path(told["folder"]), told["space"], Collected())
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What a worker must know of this run."""
+        return {"folder": str(self.folder), "space": self.space}
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """The options, read and checked."""
+        return options.read_settings(self.config, self.space)
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods to check."""
+        return wanted_methods(
+            self.config.getoption("markexpr", "") or "", options.value(self.config, "methods")
+        )
+
+    @cached_property
+    def cases(self) -> list[EditCase]:
+        """The states to check."""
+        return cases(self.settings, options.check_settings(self.settings), self.methods)
+
+    @cached_property
+    def run(self) -> Run:
+        """The run; opening it loads nothing yet."""
+        from editsuite.plugin.progress import ProgressWriter
+        from editsuite.runs import Run
+
+        apply_share(self.share)
+        worker = getattr(self.config, "workerinput", {}).get("workerid", "main")
+        return Run(self.settings, ProgressWriter(self.folder, worker))
+
+    def baseline_file(self, case: EditCase) -> Path:
+        """The file that holds a chain's baselines."""
+        folder = self.config.rootpath / options.value(self.config, "baselines")
+        layers = "-".join(map(str, case.case.layers))
+        name = f"L{layers}" if self.standard else f"L{layers}.{self._variant}"
+        return folder / self.run.card.name / case.case.method / f"{name}.json"
+
+    @property
+    def standard(self) -> bool:
+        """Whether this is the plan that baselines are committed for: built-in facts, seed 0."""
+        s = self.settings
+        return (s.facts, s.seed, s.dtype) == ("builtin", 0, "float32")
+
+    @property
+    def _variant(self) -> str:
+        s = self.settings
+        words = [f"{self.run.facts.name}-{self.run.facts.digest[:8]}", f"s{s.seed}", s.dtype]
+        return ".".join("".join(c if c.isalnum() or c in "-_" else "-" for c in w) for w in words)
+
+    def wants_baselines(self, case: EditCase) -> bool:
+        """Whether a number without a baseline fails the check."""
+        policy = options.value(self.config, "missing-baseline")
+        if policy == "auto":
+            return self.standard or self.baseline_file(case).exists()
+        return policy == "fail"
+
+    def observe(self, case: EditCase, names: Sequence[str], prefix: str) -> list[Observation]:
+        """Observe a state by some measures; the observations whose names begin with ``prefix``.
+
+        Raises:
+            OptionError: no observation has that prefix.
+        """
+        everything = self.run.observe(case.case, case.edits, names)
+        found = [o for o in everything if o.name.startswith(prefix)]
+        if not found:
+            raise OptionError(
+                f"{self.settings.facts} gives nothing to observe of {prefix!r}: its facts lack "
+                "rephrases or locality prompts"
+            )
+        return found
+
+    def carry(self, item: pytest.Item, case: EditCase, observations: Sequence[Observation]) -> str:
+        """What a test's report takes to the controller, as JSON."""
+        run, stack = self.run, self.run.stack
+        expected = None
+        if self.wants_baselines(case):
+            group = read_file(self.baseline_file(case)).get(item.name)
+            expected = expected_of(group) if group else {}
+        edits = [
+            {
+                **record,
+                "prompt": run.order[record["index"] - 1].prompt,
+                "target": run.order[record["index"] - 1].target_new,
+            }
+            for record in run.records(case.case, case.edits)
+        ]
+        return json.dumps(
+            {
+                "rows": rows(case, observations, expected, item.nodeid),
+                "chain": {
+                    "case": str(case.case),
+                    "method": case.case.method,
+                    "layer": case.case.layers[0],
+                    "plan": run.chain(case.case).plan.digest,
+                    "edits": edits,
+                },
+                "run": {
+                    "model": run.card.name,
+                    "model_digest": stack.loaded.digest,
+                    "dtype": self.settings.dtype,
+                    "device": str(stack.device),
+                    "threads": self.share.threads,
+                    "facts": self.settings.facts,
+                    "facts_rejected": len(run.facts.rejected),
+                    "seed": self.settings.seed,
+                },
+            }
+        )
+
+    def plan_digest(self, case: EditCase) -> str:
+        """Digest of the chain's plan."""
+        digest: str = self.run.chain(case.case).plan.digest
+        return digest
+
+    def snapshot(self, case: EditCase, observations: Sequence[Observation]) -> dict[str, Any]:
+        """What is held against the baseline."""
+        return {
+            "plan": self.plan_digest(case),
+            "observations": {
+                o.name: {"value": jsonable(o.value), "n": o.n, "unit": o.unit}
+                for o in observations
+            },
+        }

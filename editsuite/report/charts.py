@@ -1,0 +1,188 @@
+"""Curves of the measures over the edits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from editsuite.report.drawing import ALARM, COLOURS, INK, settings, svg_text
+from editsuite.report.rows import Case, Row, by_case
+from editsuite.report.text import clip, edits_word, format_value
+
+#: How a line is drawn, by the scope that stands in the measure's name.
+_STYLES: Mapping[str, str] = {"sequential": "-", "individual": "--", "": "-"}
+_SIZE = (4.3, 2.9)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One picture.
+
+    Attributes:
+        title: what is measured.
+        svg: an ``<svg>`` element, safe to stand in a page as it is.
+    """
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one picture shows: the rows of one measure, of every scope it has."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    @property
+    def counts(self) -> list[int]:
+        """Numbers of edits, ascending; they lie side by side at equal distances."""
+        return sorted({row.edits for row in self.rows})
+
+
+def draw_charts(rows: Sequence[Row]) -> tuple[Chart, ...]:
+    """One picture for each measure and way of asking.
+
+    Layers (and methods) are colours; sequential scores are whole lines and individual ones
+    dashed; bands are intervals; diamonds are baselines with their tolerance.
+
+    Args:
+        rows: the rows of a run.
+
+    Returns:
+        The pictures, in the order in which their measures first appear.
+    """
+    colours = {case: COLOURS[i % len(COLOURS)] for i, case in enumerate(by_case(rows))}
+    charts = []
+    with settings():
+        for i, panel in enumerate(panels(rows)):
+            svg = svg_text(_draw(panel, colours), f"chart-{i}", panel.title, describe(panel))
+            charts.append(Chart(panel.title, svg))
+    return tuple(charts)
+
+
+def panels(rows: Iterable[Row]) -> list[Panel]:
+    """Sort rows into pictures: names that differ in scope only come together."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(".".join(_without_scope(row.name)), []).append(row)
+    return [Panel(_title(key, rows[0].unit), tuple(rows)) for key, rows in found.items()]
+
+
+def describe(panel: Panel) -> str:
+    """A picture in words: every line's first and last value."""
+    said = []
+    for (case, scope), rows in _lines(panel).items():
+        first, last = rows[0], rows[-1]
+        start = f"{format_value(first.value, first.unit)} after {edits_word(first.edits)}"
+        end = f"{format_value(last.value, last.unit)} after {last.edits}"
+        said.append(f"{_label(case, scope)}: {start}" + (f", {end}." if len(rows) > 1 else "."))
+    return clip(" ".join(said), 2000)
+
+
+def _draw(panel: Panel, colours: Mapping[Case, str]) -> Figure:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    positions = {count: i for i, count in enumerate(panel.counts)}
+    lines = _lines(panel)
+    width = 0.3 / max(len(lines), 1)
+    for i, ((case, scope), rows) in enumerate(lines.items()):
+        shift = (i - (len(lines) - 1) / 2) * width
+        _draw_line(axes, rows, positions, colours[case], _STYLES[scope])
+        _draw_baselines(axes, rows, positions, colours[case], shift)
+        _draw_alarms(axes, rows, positions)
+    _finish(axes, panel)
+    handles = [
+        Line2D([], [], color=colours[case], ls=_STYLES[scope], label=_label(case, scope))
+        for case, scope in lines
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def _draw_line(
+    axes: Axes, rows: Sequence[Row], positions: Mapping[int, int], colour: str, style: str
+) -> None:
+    x = [positions[row.edits] for row in rows]
+    axes.plot(x, [_finite(row.value) for row in rows], style, color=colour, marker="o", ms=4)
+    if not all(row.exact for row in rows):
+        low, high = (
+            [_finite(v) for v in vs] for vs in zip(*((r.low, r.high) for r in rows), strict=True)
+        )
+        axes.fill_between(x, low, high, color=colour, alpha=0.14, lw=0)
+        if len(rows) == 1:
+            axes.vlines(x, low, high, color=colour, alpha=0.35, lw=6)
+
+
+def _draw_baselines(
+    axes: Axes, rows: Sequence[Row], positions: Mapping[int, int], colour: str, shift: float
+) -> None:
+    held = [r for r in rows if r.baseline is not None and math.isfinite(r.baseline)]
+    x = [positions[r.edits] + shift for r in held]
+    y = np.array([r.baseline for r in held], dtype=float)
+    spread = np.array([abs(_finite(r.tolerance or 0.0)) for r in held], dtype=float)
+    if held:
+        axes.errorbar(
+            x, y, np.nan_to_num(spread), fmt="D", color=colour, mfc="none", ms=4, lw=1, capsize=2
+        )
+
+
+def _draw_alarms(axes: Axes, rows: Sequence[Row], positions: Mapping[int, int]) -> None:
+    failed = [r for r in rows if r.failed and math.isfinite(r.value)]
+    axes.plot(
+        [positions[r.edits] for r in failed], [r.value for r in failed],
+        "o", color=ALARM, mfc="none", ms=11, mew=2, zorder=5,
+    )  # fmt: skip
+    for row in rows:
+        if not math.isfinite(row.value):
+            axes.annotate(
+                format_value(row.value, row.unit), (positions[row.edits], 0.03),
+                xycoords=("data", "axes fraction"), color=ALARM, ha="center", weight="bold",
+            )  # fmt: skip
+
+
+def _finish(axes: Axes, panel: Panel) -> None:
+    counts = panel.counts
+    axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+    axes.set_xlim(-0.4, max(len(counts) - 1, 0) + 0.4)
+    axes.set_xlabel("edits (not to scale)")
+    axes.grid(axis="y", color=INK, alpha=0.15, lw=0.6)
+    axes.set_axisbelow(True)
+    if {row.unit for row in panel.rows} == {"share"}:
+        axes.set_ylim(-0.03, 1.05)
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+
+
+def _lines(panel: Panel) -> dict[tuple[Case, str], list[Row]]:
+    found: dict[tuple[Case, str], list[Row]] = {}
+    for row in panel.rows:
+        found.setdefault((row.case, _scope(row.name)), []).append(row)
+    return found
+
+
+def _scope(name: str) -> str:
+    return next((part for part in name.split(".") if part in _STYLES), "")
+
+
+def _without_scope(name: str) -> list[str]:
+    return [part for part in name.split(".") if part not in _STYLES]
+
+
+def _title(key: str, unit: str) -> str:
+    words = ", ".join(part.replace("_", " ") for part in key.split("."))
+    return words if unit in words else f"{words} ({unit})"
+
+
+def _label(case: Case, scope: str) -> str:
+    return clip(" ".join(filter(None, (case.method, f"layer {case.layer}", scope))), 60)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else math.nan

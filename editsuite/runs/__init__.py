@@ -1,0 +1,32 @@
+"""Runs: a model in memory, its chains, and what is observed of their states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from editsuite.late import late
+from editsuite.runs.settings import TIERS, RunSettings, parse_counts, parse_layers, tier_counts
+
+if TYPE_CHECKING:
+    from editsuite.runs.run import Case, Run, Wanted
+    from editsuite.runs.store import LookStore
+
+__all__ = [
+    "TIERS",
+    "Case",
+    "LookStore",
+    "Run",
+    "RunSettings",
+    "Wanted",
+    "parse_counts",
+    "parse_layers",
+    "tier_counts",
+]
+
+__getattr__ = late(
+    __name__,
+    {
+        **dict.fromkeys(("Case", "Run", "Wanted"), "editsuite.runs.run"),
+        "LookStore": "editsuite.runs.store",
+    },
+)

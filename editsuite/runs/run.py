@@ -1,0 +1,265 @@
+"""A run: one model in memory, its chains, and what is observed of their states."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from filelock import Timeout
+
+from editsuite.cards import ModelCard, load_model, resolve_card
+from editsuite.chains import Chain, Plan, Progress, requests_digest
+from editsuite.editors import method
+from editsuite.engine import DecoderStack
+from editsuite.errors import OptionError
+from editsuite.facts import EditRequest, FactSet, load_facts
+from editsuite.measures import Look, Measure, Observation, View, measures
+from editsuite.runs.settings import RunSettings
+from editsuite.runs.store import LookStore
+
+POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One chain of a run.
+
+    Attributes:
+        method: name of the method.
+        layers: edited layers.
+    """
+
+    method: str
+    layers: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.method}-L{'-'.join(map(str, self.layers))}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One item of the agenda: a measure of a case after a number of edits."""
+
+    case: Case
+    edits: int
+    measure: str
+
+
+class Run:
+    """Opens the model once and observes the states that are asked for.
+
+    Several processes may run on one cache: edits and looks are made once among them, and who
+    has to wait does something else from the agenda.
+
+    Args:
+        settings: what to do.
+        progress: called after every edit made here.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        progress: Callable[[Case, Progress], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.agenda: Sequence[Wanted] = ()
+        self._progress = progress
+        self._store = LookStore(settings.cache, settings.space)
+        self._chains: dict[Case, Chain] = {}
+        self._active: Chain | None = None
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """The model's card; reading it does not load the model."""
+        return resolve_card(self.settings.model)
+
+    @cached_property
+    def facts(self) -> FactSet:
+        """The facts, in the order of their source."""
+        return load_facts(self.settings.facts)
+
+    @cached_property
+    def order(self) -> tuple[EditRequest, ...]:
+        """The facts in the order of editing."""
+        return self.facts.order(self.settings.seed)
+
+    @cached_property
+    def stack(self) -> DecoderStack:
+        """The model, loaded when first used."""
+        settings = self.settings
+        loaded = load_model(
+            self.card, device=settings.device, dtype=settings.dtype, cache=settings.cache
+        )
+        return DecoderStack(loaded)
+
+    def check(self, edits: int) -> None:
+        """See that the facts suffice, before the model is loaded.
+
+        Raises:
+            OptionError: more edits than facts.
+        """
+        if edits > len(self.order):
+            raise OptionError(
+                f"{edits} edits were asked for, {self.settings.facts} holds {len(self.order)} "
+                "usable facts; lower --edit-counts or give more facts (--edit-facts)"
+            )
+
+    def chain(self, case: Case) -> Chain:
+        """The chain of a case, with the model free for it."""
+        if case not in self._chains:
+            self._free(None)
+            self._chains[case] = self._open(case)
+        return self._chains[case]
+
+    def _open(self, case: Case) -> Chain:
+        settings, editor = self.settings, method(case.method)
+        for layer in case.layers:
+            self.stack.loaded.layer_name(layer)  # raises where there is no such layer
+        given = {
+            **self.card.hyperparameters.get(editor.card_key, {}),
+            **settings.hyperparameters,
+        }
+        bound = editor.bind(
+            self.stack,
+            layers=case.layers,
+            seed=settings.seed,
+            hyperparameters=given,
+            cache=settings.cache,
+        )
+        plan = Plan(
+            card=self.card.name,
+            model=self.stack.loaded.digest,
+            dtype=settings.dtype,
+            editor=editor.name,
+            version=editor.version,
+            layers=case.layers,
+            batch_size=1,
+            seed=settings.seed,
+            facts=self.facts.name,
+            requests=self.order,
+            inputs=bound.inputs,
+        )
+        return Chain(self.stack, plan, bound, settings.cache)
+
+    def _free(self, chain: Chain | None) -> None:
+        """Give the model to one chain: another chain's edits come off first."""
+        if self._active is not None and self._active is not chain:
+            self._active.go(0)
+        self._active = chain
+
+    def observe(self, case: Case, edits: int, names: Sequence[str]) -> list[Observation]:
+        """Observe a case after ``edits`` edits by the named measures."""
+        found: list[Observation] = []
+        for name in names:
+            measure = measures()[name]
+            looks = measure.looks(edits)
+            seen = {look: self._seen(case, measure, look) for look in looks}
+            found.extend(measure.observe(edits, seen))
+        return found
+
+    def ensure(self, case: Case, edits: int) -> None:
+        """Have a chain's first ``edits`` edits, made here or elsewhere."""
+        chain = self.chain(case)
+        index = chain.plan.index_of(edits)
+        if chain.sound() >= index:
+            return
+        self._free(chain)
+
+        def meanwhile() -> bool:
+            did = self.work(besides=case)
+            self._free(chain)
+            return did
+
+        chain.ensure(index, progress=partial(self._tell, case), meanwhile=meanwhile)
+
+    def key(self, case: Case, measure: Measure, look: Look) -> str:
+        """The store's key of a look; the state must be known."""
+        chain = self.chain(case)
+        index = chain.plan.index_of(look.state)
+        # All chains share the unedited model, unless the measure looks at their own matrices.
+        state = "unedited" if index == 0 else chain.digest(index)
+        asked = requests_digest(self.order[look.first - 1 : look.last]) if look.last else ""
+        loaded = self.stack.loaded
+        return self._store.key(
+            loaded.digest, self.settings.dtype, state, asked, measure.name, measure.identity
+        )
+
+    def _seen(self, case: Case, measure: Measure, look: Look) -> Any:
+        self.ensure(case, look.state)
+        key = self.key(case, measure, look)
+        while (seen := self._store.get(key)) is None:
+            try:
+                with self._store.lock(key).acquire(timeout=0):
+                    return self._take(case, measure, look, key)
+            except Timeout:
+                if not self.work():
+                    time.sleep(POLL)
+        return seen
+
+    def _take(self, case: Case, measure: Measure, look: Look, key: str) -> Any:
+        """Look, unless it was done while the lock was waited for."""
+        if (seen := self._store.get(key)) is not None:
+            return seen
+        chain = self.chain(case)
+        self._free(chain)
+        chain.go(chain.plan.index_of(look.state))
+        asked = self.order[look.first - 1 : look.last] if look.last else ()
+        return self._store.put(key, measure.look(View(self.stack, asked, chain.weights())))
+
+    def work(self, besides: Case | None = None) -> bool:
+        """Do one thing of the agenda that is ready and that nobody else does.
+
+        Args:
+            besides: the case whose chain is being edited elsewhere.
+
+        Returns:
+            Whether anything was done.
+        """
+        return self._look_ahead() or self._edit_ahead(besides)
+
+    def _look_ahead(self) -> bool:
+        for wanted in self.agenda:
+            chain = self.chain(wanted.case)
+            measure = measures()[wanted.measure]
+            sound = chain.sound()
+            for look in measure.looks(wanted.edits):
+                if chain.plan.index_of(look.state) > sound:
+                    continue
+                key = self.key(wanted.case, measure, look)
+                if self._store.get(key) is not None:
+                    continue
+                try:
+                    with self._store.lock(key).acquire(timeout=0):
+                        self._take(wanted.case, measure, look, key)
+                except Timeout:
+                    continue
+                return True
+        return False
+
+    def _edit_ahead(self, besides: Case | None) -> bool:
+        """One edit of another chain, if no one else edits it."""
+        targets: dict[Case, int] = {}
+        for wanted in self.agenda:
+            targets[wanted.case] = max(targets.get(wanted.case, 0), wanted.edits)
+        for case, edits in targets.items():
+            chain = self.chain(case)
+            if case != besides and chain.sound() < chain.plan.index_of(edits):
+                self._free(chain)
+                if chain.try_one(partial(self._tell, case)):
+                    return True
+        return False
+
+    def _tell(self, case: Case, progress: Progress) -> None:
+        if self._progress is not None:
+            self._progress(case, progress)
+
+    def records(self, case: Case, edits: int) -> list[Mapping[str, Any]]:
+        """What the method said of a chain's edits."""
+        chain = self.chain(case)
+        return [
+            {"index": i, **chain.entry(i).record}
+            for i in range(1, min(chain.sound(), chain.plan.index_of(edits)) + 1)
+        ]

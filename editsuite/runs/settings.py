@@ -1,0 +1,78 @@
+"""What a run is asked to do, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from editsuite.errors import OptionError, listing
+
+#: Numbers of edits after which the model is observed. A smaller tier is part of the next.
+TIERS: Mapping[str, tuple[int, ...]] = {
+    "smoke": (1, 10),
+    "standard": (1, 10, 20, 50, 100),
+    "paper": (1, 10, 14, 20, 30, 50, 75, 100, 200, 500, 1000),
+}
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What to edit, how, and where things are kept.
+
+    Attributes:
+        model: card name, hub id or folder.
+        facts: a fact source (``builtin``, ``zsre:PATH``, ...).
+        counts: numbers of edits to observe at.
+        layers: layers to edit, one chain each; None for the card's own.
+        seed: seed of fact order and context prefixes.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        dtype: dtype of the model's weights.
+        cache: the suite's cache folder.
+        hyperparameters: overrides of the method's hyperparameters.
+        space: see ``LookStore``.
+        token_budget: rows times width of a forward pass of the measures; None for the engine's.
+    """
+
+    model: str
+    facts: str
+    counts: tuple[int, ...]
+    layers: tuple[int, ...] | None
+    seed: int
+    device: str
+    dtype: str
+    cache: Path
+    hyperparameters: Mapping[str, object] = field(default_factory=dict)
+    space: str = ""
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """Read ``1,10,20``: positive whole numbers; the result is sorted and without repeats."""
+    return _numbers(text, "--edit-counts", "numbers of edits such as 1,10,100", lowest=1)
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Read ``5,20``: layers counted from 0."""
+    return _numbers(text, "--edit-layers", "layers counted from 0 such as 5,20", lowest=0)
+
+
+def _numbers(text: str, option: str, wanted: str, *, lowest: int) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and len(word) < 10 for word in words):
+        raise OptionError(f"{option} is {text!r}; give {wanted}, separated by commas")
+    numbers = sorted({int(word) for word in words})
+    if numbers[0] < lowest:
+        raise OptionError(f"{option} is {text!r}; give {wanted}, none under {lowest}")
+    return tuple(numbers)
+
+
+def tier_counts(tier: str) -> tuple[int, ...]:
+    """The counts of a tier.
+
+    Raises:
+        OptionError: there is no such tier.
+    """
+    if tier not in TIERS:
+        raise OptionError(f"--edit-tier is {tier!r}; it can be {listing(TIERS)}")
+    return TIERS[tier]

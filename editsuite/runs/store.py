@@ -1,0 +1,85 @@
+"""Looks that were taken, kept on disk so that no process takes one twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from editsuite.files import write_text_atomically
+
+#: Packages whose code decides what a look sees.
+_DECISIVE = ("editsuite.engine", "editsuite.measures")
+
+
+@cache
+def code_digest() -> str:
+    """Hex sha256 over the sources that a look depends on.
+
+    A kept look must not outlive a change of the code that took it. The facts' tokenization
+    counts too, it decides which tokens are asked for.
+    """
+    digest = hashlib.sha256()
+    for package in _DECISIVE:
+        for file in sorted(resources.files(package).iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".py"):
+                digest.update(file.read_bytes())
+    digest.update((resources.files("editsuite.facts") / "targets.py").read_bytes())
+    return digest.hexdigest()
+
+
+class LookStore:
+    """JSON values by key, each in a file that carries its checksum.
+
+    Args:
+        root: the suite's cache folder.
+        space: looks of another space are not seen; a run that wants to measure everything
+            itself takes a space of its own.
+    """
+
+    def __init__(self, root: Path, space: str = "") -> None:
+        self._folder = root / "looks"
+        self._space = space
+        self._held: dict[str, Any] = {}
+
+    def key(self, *parts: str) -> str:
+        """Name of a look, from everything it depends on."""
+        text = json.dumps([self._space, code_digest(), *parts])
+        return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+    def get(self, key: str) -> Any:
+        """What was seen, or None where it was not looked yet (or the file is damaged)."""
+        if key not in self._held:
+            try:
+                held = json.loads(self._path(key).read_text(encoding="utf-8"))
+                if held["checksum"] != _checksum(held["seen"]):
+                    return None
+            except (OSError, ValueError, KeyError, TypeError):
+                return None
+            self._held[key] = held["seen"]
+        return self._held[key]
+
+    def put(self, key: str, seen: Any) -> Any:
+        """Keep what was seen; gives it back as it will be read."""
+        text = json.dumps({"checksum": _checksum(seen), "seen": seen}, ensure_ascii=False)
+        write_text_atomically(self._path(key), text)
+        self._held[key] = json.loads(text)["seen"]
+        return self._held[key]
+
+    def lock(self, key: str) -> FileLock:
+        """The lock to hold while taking a look."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path.with_suffix(".lock"))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"
+
+
+def _checksum(seen: Any) -> str:
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
