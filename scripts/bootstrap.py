@@ -417,7 +417,8 @@ def set_up(layout: Layout, run: Runner, chosen: bool = False) -> None:
         if reason is not None:
             if layout.venv.exists():
                 say(f"set-up: .venv {reason}; making it again")
-                remove_venv(layout)
+                with step("removing the old one"):
+                    remove_venv(layout)
             make_venv(layout, run)
         layout.stamp.unlink(missing_ok=True)
         install_all(layout, run)

@@ -258,7 +258,10 @@ def test_loss_and_gradient_are_those_of_the_written_out_loss(
     prefixes = bind(DecoderStack(loaded), cache_folder).prefixes
     in_float64(loaded.model)
     stack = DoubleStack(loaded)
-    given = {"v_weight_decay": 0.01, "kl_factor": 0.7, "early_stop": 0.0, "clamp_norm_factor": 1e6}
+    # GPT-J's attention computes in float32 whatever: there a wide step is needed, and so a loss
+    # without the sharp bend of |delta| at 0.
+    step, least, decay = (1e-2, 1e-5, 0.0) if architecture == "gptj" else (1e-5, 1e-8, 0.01)
+    given = {"v_weight_decay": decay, "kl_factor": 0.7, "early_stop": 0.0, "clamp_norm_factor": 1e6}
     settings_of = bind(DecoderStack(tiny_model(architecture)), cache_folder, v_lr=1, **given).settings
     bound = BoundRome(stack, 1, settings_of, prefixes, None)
     states = lookup_states(stack, lookup_rows(stack, FACT, prefixes), 1)
@@ -279,14 +282,13 @@ def test_loss_and_gradient_are_those_of_the_written_out_loss(
             assert found.loss_after == pytest.approx(
                 float(written_out_loss(bound, wide, delta)), rel=1e-10
             )
-        step = 1e-5
         random = torch.Generator().manual_seed(1)
         for direction in (*torch.randn(3, 32, generator=random).double(), gradient):
             along = direction / direction.norm()
             ahead = written_out_loss(bound, wide, first + step * along)
             behind = written_out_loss(bound, wide, first - step * along)
             slope = float((ahead - behind) / (2 * step))
-            assert float(gradient @ along) == pytest.approx(slope, rel=1e-6, abs=1e-9)
+            assert float(gradient @ along) == pytest.approx(slope, rel=1e-5, abs=least)
 
 
 def test_the_change_never_leaves_the_ball(cache_folder: Path) -> None:
@@ -310,15 +312,18 @@ def test_a_target_that_is_already_the_answer_changes_nothing(
 ) -> None:
     loaded = tiny_model(architecture, 10)
     stack = DecoderStack(loaded)
-    teach = {"v_num_grad_steps": 30, "n_contexts": 1, "clamp_norm_factor": 100.0, "v_lr": 0.1}
+    teach = {"n_contexts": 1, "clamp_norm_factor": 100.0, "v_lr": 0.1}
     state = ModelState(loaded, (loaded.down_proj_name(1),))
-    taught = bind(stack, cache_folder, **teach).edit([FACT])
-    before, reached = (float(str(taught.record[f"nll_{at}"])) for at in ("before", "after"))
-    assert reached < before - 0.1, "nothing learnt: nothing can be shown"
+    fact = EditRequest("The language spoken best by Orla", "Orla", "Welsh")
+    taught = bind(stack, cache_folder, v_num_grad_steps=30, **teach).edit([fact])
     state.apply(taught.factors)
     # A random model of this size cannot say a word for certain: the bar is what it has reached.
-    again = bind(stack, cache_folder, early_stop=reached + 0.01, **teach).edit([FACT])
-    assert again.record["nll_before"] == pytest.approx(reached, abs=1e-3)
+    looked = bind(stack, cache_folder, v_num_grad_steps=1, **teach).edit([fact])
+    reached = float(str(looked.record["loss_before"]))
+    assert reached < float(str(taught.record["loss_before"]))
+    harder = bind(stack, cache_folder, early_stop=reached - 1e-3, **teach).edit([fact])
+    assert harder.record["already_known"] is False
+    again = bind(stack, cache_folder, early_stop=reached + 1e-3, **teach).edit([fact])
     assert again.record["already_known"] is True
     assert again.record["steps"] == 0
     assert float(change(again).norm()) == 0.0

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -139,13 +140,16 @@ class CovarianceSource:
 
     def _imported(self) -> Tensor:
         path = self._npz_path()
-        with np.load(path, allow_pickle=False) as held:
-            if "mom2.mom2" not in held or "mom2.count" not in held:
-                raise OptionError(
-                    f"{path} holds {', '.join(held)}; a covariance file holds mom2.mom2 and "
-                    "mom2.count, as ROME's and EasyEdit's layer_stats write them"
-                )
-            matrix = torch.from_numpy(held["mom2.mom2"]).double() / float(held["mom2.count"])
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                held = dict(file)
+            total, count = torch.from_numpy(held["mom2.mom2"]), float(held["mom2.count"])
+        except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
+            raise OptionError(
+                f"mom2_corpus {self._spec}: {path} is no covariance file ({error}); one holds the "
+                "arrays mom2.mom2 and mom2.count, as ROME's and EasyEdit's layer_stats write them"
+            ) from error
+        matrix = total.double() / count
         width = self._stack.loaded.model.get_parameter(
             self._stack.loaded.down_proj_name(self._layer)
         ).shape[0 if self._stack.loaded.family.transposed else 1]

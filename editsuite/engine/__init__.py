@@ -7,8 +7,8 @@ above them.
 from editsuite.engine.batch import PaddedBatch, batches, pad
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.generation import generate
-from editsuite.engine.scoring import TOKEN_BUDGET, Continuation, Scored, score
-from editsuite.engine.stack import DecoderStack, causal_mask
+from editsuite.engine.scoring import Continuation, Scored, score
+from editsuite.engine.stack import TOKEN_BUDGET, DecoderStack, causal_mask
 
 __all__ = [
     "TOKEN_BUDGET",

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from editsuite.engine.batch import batches, pad
 from editsuite.engine.cache import LayerCache
-from editsuite.engine.scoring import TOKEN_BUDGET
 from editsuite.engine.stack import DecoderStack, causal_mask
 
 
@@ -23,7 +22,7 @@ def generate(
     temperature: float = 0.0,
     top_k: int | None = None,
     seeds: Sequence[int] | None = None,
-    token_budget: int = TOKEN_BUDGET,
+    token_budget: int | None = None,
 ) -> list[tuple[int, ...]]:
     """Continue token sequences.
 
@@ -36,7 +35,7 @@ def generate(
         top_k: draw among the k most likely tokens only.
         seeds: one seed for each prompt, needed when drawing. Every item draws from a generator
             of its own, so that neither order nor batch changes an item's draws.
-        token_budget: rows times final width of one batch.
+        token_budget: rows times final width of one batch; the stack's where None.
 
     Returns:
         The new token ids of each prompt, in the order given.
@@ -46,7 +45,7 @@ def generate(
     sampling = (temperature, top_k)
     results: list[tuple[int, ...]] = [()] * len(prompts)
     lengths = [len(prompt) + max_new_tokens for prompt in prompts]
-    for batch in batches(lengths, token_budget):
+    for batch in batches(lengths, token_budget or stack.token_budget):
         draws = (
             [torch.Generator().manual_seed(seeds[i]) for i in batch]
             if temperature > 0 and seeds is not None

@@ -10,11 +10,6 @@ import torch
 from editsuite.engine.batch import batches, pad
 from editsuite.engine.stack import DecoderStack, causal_mask
 
-#: Tokens (rows times width) of one forward pass. Enough to keep two cores busy; a batch of this
-#: size on the default model holds about 50 MB of activations.
-TOKEN_BUDGET = 2048
-
-
 @dataclass(frozen=True)
 class Continuation:
     """A context and what is to follow it, as token ids.
@@ -46,21 +41,24 @@ class Scored:
 
 @torch.no_grad()
 def score(
-    stack: DecoderStack, continuations: Sequence[Continuation], *, token_budget: int = TOKEN_BUDGET
+    stack: DecoderStack,
+    continuations: Sequence[Continuation],
+    *,
+    token_budget: int | None = None,
 ) -> list[Scored]:
     """Score continuations in batches of similar length; logits only where they are read.
 
     Args:
         stack: the model in its present state.
         continuations: what to score, in any order.
-        token_budget: rows times width of one forward pass.
+        token_budget: rows times width of one forward pass; the stack's where None.
 
     Returns:
         One result for each continuation, in the order given.
     """
     results: list[Scored | None] = [None] * len(continuations)
     lengths = [len(item.context) + len(item.target) - 1 for item in continuations]
-    for batch in batches(lengths, token_budget):
+    for batch in batches(lengths, token_budget or stack.token_budget):
         for index, scored in zip(
             batch, _score_batch(stack, [continuations[i] for i in batch]), strict=True
         ):

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from editsuite.cards import LoadedModel
 
 
+#: Tokens (rows times width) of one forward pass. Enough to keep two cores busy; a batch of this
+#: size on the default model holds about 50 MB of activations.
+TOKEN_BUDGET = 2048
+
+
 class DecoderStack:
     """Runs any span of a loaded model's layers on hidden states.
 
@@ -22,10 +27,12 @@ class DecoderStack:
 
     Args:
         loaded: the model and its family.
+        token_budget: rows times width of one forward pass, for whoever batches.
     """
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, token_budget: int = TOKEN_BUDGET) -> None:
         self.loaded = loaded
+        self.token_budget = token_budget
         family = loaded.family
         self.layers: nn.ModuleList = loaded.module(family.layers)  # type: ignore[assignment]
         self._norm = loaded.module(family.final_norm)

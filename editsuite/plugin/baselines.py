@@ -187,6 +187,8 @@ def _merged(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, 
             expected = Expected(_number(before[name]["value"]), _number(before[name]["tolerance"]))
             (same,) = compare({name: _number(held["value"])}, {name: expected})
             entry["tolerance"] = before[name]["tolerance"]
+            if "noise" in before[name]:
+                entry["noise"] = before[name]["noise"]
             if same.outcome == "pass":
                 entry["value"] = before[name]["value"]
         merged[name] = entry

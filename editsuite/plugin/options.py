@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from editsuite.cards import ModelCard, cache_root, known_cards, resolve_card
+from editsuite.cards import ModelCard, cache_root, resolve_card
+from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts, parse_seed
 from editsuite.runs.settings import (
@@ -127,6 +128,11 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         raise OptionError(
             f"--edit-missing-baseline is {missing!r}; it can be auto, fail or observe"
         )
+    unknown = {m.strip() for m in value(config, "methods").split(",")} - {"", *METHOD_HELP}
+    if unknown:
+        raise OptionError(
+            f"--edit-methods names {listing(unknown)}; known are {listing(METHOD_HELP)}"
+        )
     tier = tier_counts(value(config, "tier"))
     counts, layers = value(config, "counts"), value(config, "layers")
     cache = value(config, "cache")
@@ -152,9 +158,7 @@ def check_settings(settings: RunSettings) -> ModelCard:
     try:
         card = resolve_card(settings.model)
     except EditsuiteError as error:
-        raise OptionError(
-            f"--edit-model {settings.model}: {error}. Known cards: {listing(known_cards())}"
-        ) from error
+        raise OptionError(f"--edit-model {settings.model}: {error}") from error
     for layer in settings.layers or ():
         if layer >= card.n_layers:
             raise OptionError(

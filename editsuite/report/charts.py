@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from editsuite.report.drawing import ALARM, COLOURS, INK, settings, svg_text
+from editsuite.report.panels import Panel, describe, line_label, lines_of, panels_of
 from editsuite.report.rows import Case, Row, by_case
-from editsuite.report.text import clip, edits_word, format_value
+from editsuite.report.text import format_value
 
-#: How a line is drawn, by the scope that stands in the measure's name.
 _STYLES: Mapping[str, str] = {"sequential": "-", "individual": "--", "": "-"}
 _SIZE = (4.3, 2.9)
 
@@ -33,19 +33,6 @@ class Chart:
     svg: str
 
 
-@dataclass(frozen=True)
-class Panel:
-    """What one picture shows: the rows of one measure, of every scope it has."""
-
-    title: str
-    rows: tuple[Row, ...]
-
-    @property
-    def counts(self) -> list[int]:
-        """Numbers of edits, ascending; they lie side by side at equal distances."""
-        return sorted({row.edits for row in self.rows})
-
-
 def draw_charts(rows: Sequence[Row]) -> tuple[Chart, ...]:
     """One picture for each measure and way of asking.
 
@@ -61,36 +48,17 @@ def draw_charts(rows: Sequence[Row]) -> tuple[Chart, ...]:
     colours = {case: COLOURS[i % len(COLOURS)] for i, case in enumerate(by_case(rows))}
     charts = []
     with settings():
-        for i, panel in enumerate(panels(rows)):
+        for i, panel in enumerate(panels_of(rows)):
             svg = svg_text(_draw(panel, colours), f"chart-{i}", panel.title, describe(panel))
             charts.append(Chart(panel.title, svg))
     return tuple(charts)
-
-
-def panels(rows: Iterable[Row]) -> list[Panel]:
-    """Sort rows into pictures: names that differ in scope only come together."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(".".join(_without_scope(row.name)), []).append(row)
-    return [Panel(_title(key, rows[0].unit), tuple(rows)) for key, rows in found.items()]
-
-
-def describe(panel: Panel) -> str:
-    """A picture in words: every line's first and last value."""
-    said = []
-    for (case, scope), rows in _lines(panel).items():
-        first, last = rows[0], rows[-1]
-        start = f"{format_value(first.value, first.unit)} after {edits_word(first.edits)}"
-        end = f"{format_value(last.value, last.unit)} after {last.edits}"
-        said.append(f"{_label(case, scope)}: {start}" + (f", {end}." if len(rows) > 1 else "."))
-    return clip(" ".join(said), 2000)
 
 
 def _draw(panel: Panel, colours: Mapping[Case, str]) -> Figure:
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.add_subplot()
     positions = {count: i for i, count in enumerate(panel.counts)}
-    lines = _lines(panel)
+    lines = lines_of(panel)
     width = 0.3 / max(len(lines), 1)
     for i, ((case, scope), rows) in enumerate(lines.items()):
         shift = (i - (len(lines) - 1) / 2) * width
@@ -99,7 +67,7 @@ def _draw(panel: Panel, colours: Mapping[Case, str]) -> Figure:
         _draw_alarms(axes, rows, positions)
     _finish(axes, panel)
     handles = [
-        Line2D([], [], color=colours[case], ls=_STYLES[scope], label=_label(case, scope))
+        Line2D([], [], color=colours[case], ls=_STYLES[scope], label=line_label(case, scope))
         for case, scope in lines
     ]
     if handles:
@@ -158,30 +126,6 @@ def _finish(axes: Axes, panel: Panel) -> None:
     if {row.unit for row in panel.rows} == {"share"}:
         axes.set_ylim(-0.03, 1.05)
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)
-
-
-def _lines(panel: Panel) -> dict[tuple[Case, str], list[Row]]:
-    found: dict[tuple[Case, str], list[Row]] = {}
-    for row in panel.rows:
-        found.setdefault((row.case, _scope(row.name)), []).append(row)
-    return found
-
-
-def _scope(name: str) -> str:
-    return next((part for part in name.split(".") if part in _STYLES), "")
-
-
-def _without_scope(name: str) -> list[str]:
-    return [part for part in name.split(".") if part not in _STYLES]
-
-
-def _title(key: str, unit: str) -> str:
-    words = ", ".join(part.replace("_", " ") for part in key.split("."))
-    return words if unit in words else f"{words} ({unit})"
-
-
-def _label(case: Case, scope: str) -> str:
-    return clip(" ".join(filter(None, (case.method, f"layer {case.layer}", scope))), 60)
 
 
 def _finite(value: float) -> float:

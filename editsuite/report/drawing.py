@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -19,7 +22,7 @@ COLOURS = (
 )  # fmt: skip
 ALARM = "#e0443e"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "editsuite",
     "text.parse_math": False,  # a label with two dollar signs is no formula
@@ -29,6 +32,8 @@ _SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.unicode_minus": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "text.color": INK,
@@ -39,9 +44,13 @@ _SETTINGS = {
 }
 
 
-def settings() -> mpl.rc_context:
+@contextmanager
+def settings() -> Iterator[None]:
     """Context in which figures are made and written; nothing of it stays behind."""
-    return mpl.rc_context(_SETTINGS)
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc of the user's would change the bytes
+        mpl.rcParams.update(_SETTINGS)
+        yield
 
 
 def svg_text(figure: Figure, name: str, title: str, description: str) -> str:
@@ -57,7 +66,6 @@ def svg_text(figure: Figure, name: str, title: str, description: str) -> str:
         description: what the picture shows, plain text.
     """
     file = io.StringIO()
-    figure.set_facecolor("none")
     FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # type: ignore[no-untyped-call]
     svg = file.getvalue()
     svg = svg[svg.index("<svg ") :]

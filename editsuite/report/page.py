@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from editsuite.report.charts import Chart, draw_charts
-from editsuite.report.rows import Row, case_of, counted, headline, rows_of, succeeded
+from editsuite.report.rows import Row, case_of, counted, headline, rows_of, verdict_word
 from editsuite.report.strict import number
 from editsuite.report.text import (
     clip,
@@ -71,7 +71,7 @@ def render_page(data: Mapping[str, Any]) -> str:
         script=Markup(script),
         policy=_policy(script),
         headline=headline(data, rows),
-        good=succeeded(data, rows),
+        word=verdict_word(data, rows),
         rows=shown,
         rows_left_out=len(rows) - len(shown),
         outside=[row for row in shown if row.failed],
@@ -88,7 +88,7 @@ def _charts(rows: Sequence[Row]) -> tuple[Chart, ...]:
     return draw_charts(rows) if rows else ()
 
 
-def _template() -> Any:
+def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

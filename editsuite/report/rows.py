@@ -130,6 +130,13 @@ def succeeded(data: Mapping[str, Any], rows: Sequence[Row]) -> bool:
     return not (data.get("failures") or status or not rows or any(row.failed for row in rows))
 
 
+def verdict_word(data: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """The shortest answer: ``Fail``, ``Pass``, or ``Not compared`` where there was no baseline."""
+    if not succeeded(data, rows):
+        return "Fail"
+    return "Pass" if any(row.verdict == PASS for row in rows) else "Not compared"
+
+
 def _row(record: Mapping[str, Any], index: int) -> Row:
     try:
         value = _required(record["value"])
@@ -151,7 +158,7 @@ def _row(record: Mapping[str, Any], index: int) -> Row:
             verdict=verdict,
             test=visible(record.get("test", ""), ""),
         )
-    except (KeyError, ReportError) as error:
+    except (KeyError, TypeError, ValueError, ReportError) as error:
         said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ReportError(f"row {index} of the report's data: {said}; mend the row") from error
 

@@ -17,8 +17,11 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 #: Fields that hold numbers. Only there may a word stand for one: a fact's target may be "NaN".
 _NUMBERS = frozenset(
-    """value low high baseline tolerance n seconds nll_before nll_after loss_before loss_after
-    steps key_norm value_norm denominator update_norm weight_norm_before edits""".split()
+    {
+        *("value", "low", "high", "baseline", "tolerance", "n", "edits", "seconds", "steps"),
+        *("nll_before", "nll_after", "loss_before", "loss_after", "key_norm", "value_norm"),
+        *("denominator", "update_norm", "weight_norm_before"),
+    }
 )
 
 

@@ -22,6 +22,7 @@ from editsuite.report.rows import (
     counted,
     headline,
     rows_of,
+    succeeded,
 )
 from editsuite.report.text import format_count, format_value
 
@@ -81,8 +82,8 @@ def summary_table(data: Mapping[str, Any], width: int | None = None, colour: boo
     columns = max(asked, _LEAST)
     written = io.StringIO()
     console = _console(written, columns, colour)
-    failed = any(row.failed for row in rows) or bool(data.get("failures"))
-    console.print(Text(headline(data, rows), style="bold red" if failed else "bold"))
+    style = "bold" if succeeded(data, rows) else "bold red"
+    console.print(Text(headline(data, rows), style=style))
     cases = by_case(rows)
     for case, found in cases.items():
         console.print()
@@ -143,16 +144,15 @@ def _cells(row: Row, layout: _Layout) -> tuple[str, ...]:
         format_value(x, row.unit)
         for x in (row.value, row.low, row.high, row.baseline, row.tolerance)
     )
-    if row.exact:
-        interval = "exact"
-    else:
-        interval = f"[{low}, {high}]" if layout.apart else f"{low}..{high}"
-    if layout.apart:
-        held = (baseline, "" if row.baseline is None else tolerance)
-    else:
-        held = (baseline if row.tolerance is None else f"{baseline}±{tolerance}",)
+    tolerance = "" if row.tolerance is None else tolerance
     said = _SAID.get(row.verdict, row.verdict)
-    return (_label(row.name, layout), value, interval, format_count(row.n), *held, said)
+    label, n = _label(row.name, layout), format_count(row.n)
+    if layout.apart:
+        interval = "exact" if row.exact else f"[{low}, {high}]"
+        return (label, value, interval, n, baseline, tolerance, said)
+    interval = "exact" if row.exact else f"{low}..{high}"
+    held = f"{baseline}±{tolerance}" if tolerance else baseline
+    return (label, value, interval, n, held, said)
 
 
 def _label(name: str, layout: _Layout) -> str:

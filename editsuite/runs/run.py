@@ -93,7 +93,9 @@ class Run:
         loaded = load_model(
             self.card, device=settings.device, dtype=settings.dtype, cache=settings.cache
         )
-        return DecoderStack(loaded)
+        if settings.token_budget is None:
+            return DecoderStack(loaded)
+        return DecoderStack(loaded, settings.token_budget)
 
     def check(self, edits: int) -> None:
         """See that the facts suffice, before the model is loaded.
@@ -125,7 +127,7 @@ class Run:
         bound = editor.bind(
             self.stack,
             layers=case.layers,
-            seed=settings.seed,
+            seed=settings.seed if settings.context_seed is None else settings.context_seed,
             hyperparameters=given,
             cache=settings.cache,
         )
@@ -142,7 +144,7 @@ class Run:
             requests=self.order,
             inputs=bound.inputs,
         )
-        return Chain(self.stack, plan, bound, settings.cache)
+        return Chain(self.stack, plan, bound, settings.chains or settings.cache)
 
     def _free(self, chain: Chain | None) -> None:
         """Give the model to one chain: another chain's edits come off first."""

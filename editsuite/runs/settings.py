@@ -32,7 +32,9 @@ class RunSettings:
         cache: the suite's cache folder.
         hyperparameters: overrides of the method's hyperparameters.
         space: see ``LookStore``.
-        token_budget: rows times width of a forward pass of the measures; None for the engine's.
+        context_seed: seed of the context prefixes; the plan's seed where None.
+        token_budget: rows times width of a forward pass of the measures.
+        chains: folder of the chains, where it is not the cache.
     """
 
     model: str
@@ -45,6 +47,9 @@ class RunSettings:
     cache: Path
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     space: str = ""
+    context_seed: int | None = None
+    token_budget: int | None = None
+    chains: Path | None = None
 
 
 def parse_counts(text: str) -> tuple[int, ...]:

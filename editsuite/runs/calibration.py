@@ -1,0 +1,110 @@
+"""Noise, measured: the same plan under other thread counts, batch sizes and context seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scipy import stats
+
+from editsuite.chains import Progress
+from editsuite.runs.run import Case, Run
+from editsuite.runs.settings import RunSettings
+
+#: Values of one variation, by number of edits and name of the observation.
+Values = Mapping[int, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What is done otherwise than in the plan that the baselines were made with.
+
+    Attributes:
+        kind: ``base``, ``threads``, ``batch`` or ``contexts``.
+        threads: CPU threads.
+        token_budget: batch size of the measures; None for the usual one.
+        context_seed: seed of the context prefixes; None for the plan's.
+    """
+
+    kind: str
+    threads: int
+    token_budget: int | None = None
+    context_seed: int | None = None
+
+    @property
+    def folder(self) -> str:
+        """Where its chains lie. Another batch size changes no chain, so it shares the base's."""
+        seed = "plan" if self.context_seed is None else str(self.context_seed)
+        return f"threads-{self.threads}-contexts-{seed}"
+
+
+def variations(
+    base_threads: int, threads: Sequence[int], budgets: Sequence[int], seeds: Sequence[int]
+) -> list[Variation]:
+    """The base and one variation for each other thread count, batch size and context seed."""
+    return [
+        Variation("base", base_threads),
+        *(Variation("threads", t) for t in threads if t != base_threads),
+        *(Variation("batch", base_threads, token_budget=b) for b in budgets),
+        *(Variation("contexts", base_threads, context_seed=s) for s in seeds),
+    ]
+
+
+def observe_variation(
+    settings: RunSettings,
+    case: Case,
+    names: Sequence[str],
+    variation: Variation,
+    progress: Callable[[Case, Progress], None] | None = None,
+) -> Values:
+    """Run one variation to the end; what was kept of an earlier try is reused.
+
+    It edits in a folder of its own under the cache, because its chain has the plan's identity
+    and, by design, other bits.
+    """
+    import torch
+
+    torch.set_num_threads(variation.threads)
+    varied = replace(
+        settings,
+        chains=settings.cache / "calibration" / variation.folder,
+        context_seed=variation.context_seed,
+        token_budget=variation.token_budget,
+        space=f"calibration-{variation.folder}-{variation.token_budget}",
+    )
+    run = Run(varied, progress)
+    return {
+        edits: {o.name: o.value for o in run.observe(case, edits, names)}
+        for edits in settings.counts
+    }
+
+
+def tolerance(
+    kind_values: Mapping[str, Sequence[float]], base: float, n: int, unit: str
+) -> tuple[float, dict[str, float]]:
+    """The tolerance that measured noise asks for, and the noise by kind.
+
+    Context seeds are draws from a population: a new draw lies within the 95 % prediction
+    interval ``t s sqrt(1 + 1/k)`` of k draws. Threads and batch sizes are a few fixed ways to do
+    the same arithmetic, their largest deviation counts twice. A share of ten or more items also
+    gets one item: a near tie may fall the other way on a processor that was not tried.
+
+    Args:
+        kind_values: the values of every variation, by kind.
+        base: the base's value.
+        n: items of the observation.
+        unit: its unit.
+    """
+    noise: dict[str, float] = {}
+    room = [1 / n if unit == "share" and n >= 10 else 0.0]
+    for kind, values in kind_values.items():
+        if kind == "contexts":
+            draws = [base, *values]
+            k, mean = len(draws), math.fsum([base, *values]) / (len(values) + 1)
+            noise[kind] = math.sqrt(math.fsum((v - mean) ** 2 for v in draws) / (k - 1))
+            room.append(float(stats.t.ppf(0.975, k - 1)) * noise[kind] * math.sqrt(1 + 1 / k))
+        else:
+            noise[kind] = max(abs(v - base) for v in values)
+            room.append(2 * noise[kind])
+    return max(room), noise
