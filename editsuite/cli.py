@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from editsuite.commands.cache import app as cache_commands
+from editsuite.commands.calibrate import calibrate
 from editsuite.errors import EditsuiteError
 
 EXAMPLES = """
@@ -166,6 +168,10 @@ def cards() -> None:
             weights + (" (gated)" if card.gated else ""),
         )
     Console().print(table)
+
+
+app.add_typer(cache_commands, name="cache")
+app.command()(calibrate)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ class MeasureError(EditsuiteError):
     """A measure was asked for something it cannot give."""
 
 
+class BaselineError(EditsuiteError):
+    """A baseline file cannot be read, or a number cannot be kept as a baseline."""
+
+
 class OptionError(EditsuiteError):
     """A command-line option or a setting has an unknown or impossible value."""
 

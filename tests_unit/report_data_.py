@@ -32,7 +32,7 @@ def row(name: str, unit: str, layer: int, edits: int, **changes: Any) -> dict[st
     if unit == "share":
         slower = 0.2 if "individual" in name else 1.0
         value = max(0.02, 1 - 0.45 * fade * slower - 0.15 * ("generated" in name))
-        spread, n, interval = 0.4 / edits**0.5, edits, "wilson 95%"
+        spread, n, interval = 0.4 / max(edits, 1) ** 0.5, edits, "wilson 95%"
     elif unit == "perplexity":
         value, spread, n, interval = 20.4 + 9 * fade, 1.7, 6312, "ratio over passages 95%"
     elif name.endswith("correlation"):

@@ -16,7 +16,6 @@ from torch import Tensor
 from editsuite.cards import FAMILIES, tiny_model
 from editsuite.chains import ModelState
 from editsuite.editors import Update, method
-from editsuite.editors.covariance import CovarianceSource
 from editsuite.editors.lookup import LookupStates, lookup_rows, lookup_states
 from editsuite.editors.rome import BoundRome
 from editsuite.editors.value import find_value, resumed_readout
@@ -39,7 +38,9 @@ def stack_of(architecture: str) -> DecoderStack:
 @pytest.fixture(scope="module")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("editors")
-    text = "\n".join(f"The river {i} of {i * 7} runs from Ash to Oak, {i} miles." for i in range(90))
+    text = "\n".join(
+        f"The river {i} of {i * 7} runs from Ash to Oak, {i} miles." for i in range(90)
+    )
     (folder / "text.txt").write_text(text, encoding="utf-8")
     return folder
 
@@ -146,7 +147,8 @@ def nearest(covariance: Tensor, key: Tensor, missing: Tensor) -> Tensor:
     system[:n, :n], system[:n, n], system[n, :n] = covariance, key, key
     right = torch.zeros(n + 1, len(missing), dtype=torch.float64)
     right[n] = missing
-    return torch.linalg.solve(system, right)[:n].T
+    solved: Tensor = torch.linalg.solve(system, right)
+    return solved[:n].T
 
 
 def states_of(keys: Tensor, values: Tensor) -> LookupStates:
@@ -169,7 +171,8 @@ def test_the_update_is_the_nearest_map_of_equation_two(
 
     known = draw(128, 512)
     moment = torch.eye(128).double() if identity else known @ known.T
-    np.savez(folder / "c.npz", **{"mom2.mom2": moment.numpy(), "mom2.count": np.int64(512)})
+    arrays: dict[str, Any] = {"mom2.mom2": moment.numpy(), "mom2.count": np.int64(512)}
+    np.savez(folder / "c.npz", **arrays)
     weight, shared = draw(32, 128), draw(1, 128)
     # ROME's averaged and bare key are one where the contexts do not matter; r-ROME's need not be.
     keys = draw(4, 128) if averaged else shared.expand(4, 128)
@@ -244,9 +247,10 @@ def written_out_loss(bound: BoundRome, states: LookupStates, delta: Tensor) -> T
         losses.append(-torch.stack(picked).mean())
     was = log_probs(essence.ids, essence.lookup, torch.zeros_like(delta))[essence.lookup]
     now = log_probs(essence.ids, essence.lookup, delta)[essence.lookup]
-    divergence = (was.exp() * (was - now)).sum()
+    divergence = (now.exp() * (now - was)).sum()  # KL(changed || unchanged), in this order
     decay = wanted.v_weight_decay * delta.norm() / states.values[0].double().norm() ** 2
-    return torch.stack(losses).mean() + wanted.kl_factor * divergence + decay
+    loss: Tensor = torch.stack(losses).mean() + wanted.kl_factor * divergence + decay
+    return loss
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -261,8 +265,15 @@ def test_loss_and_gradient_are_those_of_the_written_out_loss(
     # GPT-J's attention computes in float32 whatever: there a wide step is needed, and so a loss
     # without the sharp bend of |delta| at 0.
     step, least, decay = (1e-2, 1e-5, 0.0) if architecture == "gptj" else (1e-5, 1e-8, 0.01)
-    given = {"v_weight_decay": decay, "kl_factor": 0.7, "early_stop": 0.0, "clamp_norm_factor": 1e6}
-    settings_of = bind(DecoderStack(tiny_model(architecture)), cache_folder, v_lr=1, **given).settings
+    given: dict[str, Any] = {
+        "v_weight_decay": decay,
+        "kl_factor": 0.7,
+        "early_stop": 0.0,
+        "clamp_norm_factor": 1e6,
+    }
+    settings_of = bind(
+        DecoderStack(tiny_model(architecture)), cache_folder, v_lr=1, **given
+    ).settings
     bound = BoundRome(stack, 1, settings_of, prefixes, None)
     states = lookup_states(stack, lookup_rows(stack, FACT, prefixes), 1)
     wide = LookupStates(
@@ -312,7 +323,7 @@ def test_a_target_that_is_already_the_answer_changes_nothing(
 ) -> None:
     loaded = tiny_model(architecture, 10)
     stack = DecoderStack(loaded)
-    teach = {"n_contexts": 1, "clamp_norm_factor": 100.0, "v_lr": 0.1}
+    teach: dict[str, Any] = {"n_contexts": 1, "clamp_norm_factor": 100.0, "v_lr": 0.1}
     state = ModelState(loaded, (loaded.down_proj_name(1),))
     fact = EditRequest("The language spoken best by Orla", "Orla", "Welsh")
     taught = bind(stack, cache_folder, v_num_grad_steps=30, **teach).edit([fact])
@@ -395,7 +406,7 @@ def test_one_layer_at_a_time(cache_folder: Path) -> None:
 
 
 def test_an_unknown_method_lists_the_known() -> None:
-    with pytest.raises(OptionError, match="'room'.*r_rome, rome, rome_noc"):
+    with pytest.raises(OptionError, match=r"'room'.*r_rome, rome, rome_noc"):
         method("room")
 
 

@@ -63,9 +63,7 @@ def test_a_full_run_is_the_forward_pass_of_transformers(architecture: str) -> No
     check_against_plain(stack_of(architecture), RAGGED)
 
 
-SEQUENCES = st.lists(
-    st.lists(st.integers(0, 255), min_size=1, max_size=14), min_size=1, max_size=5
-)
+SEQUENCES = st.lists(st.lists(st.integers(0, 255), min_size=1, max_size=14), min_size=1, max_size=5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,7 +78,7 @@ def test_batches_of_any_lengths_give_each_row_as_alone(
 def test_a_run_in_two_parts_is_the_same_bits(architecture: str) -> None:
     stack = stack_of(architecture)
     batch = pad(RAGGED, stack.device, left=False)
-    way = {"positions": batch.positions, "mask": causal_mask(batch.real)}
+    way: dict[str, Any] = {"positions": batch.positions, "mask": causal_mask(batch.real)}
     entering = stack.embed(batch.ids, batch.positions)
     with torch.no_grad():
         whole = stack.run(entering, start=0, stop=stack.depth, **way)

@@ -18,7 +18,7 @@ from editsuite.report.panels import panels_of
 from editsuite.report.rows import rows_of
 from tests_unit.report_data_ import MEASURES, TEST, edit, run_data
 
-VOID = {"meta", "link", "br", "hr", "img", "input", "option"}
+VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}</pre></td></table>"
 
 
@@ -217,7 +217,7 @@ def test_colours_are_seen_on_white_and_on_the_dark_page(colour: str) -> None:
 def test_a_long_run_with_long_hostile_texts_stays_small() -> None:
     data = run_data(layers=(1, 3, 5, 8, 12, 20, 28), counts=(1, 10, 20, 50, 100))
     long = "<" * 5000 + "\U000e0001" * 5000
-    data["rows"] = [{**r, "test": TEST + "x" * 300} for r in data["rows"] * 8]
+    data["rows"] = [{**r, "test": TEST + "x" * 300} for r in data["rows"] * 3]
     data["rows"][-1].update(verdict="fail")
     for chain in data["chains"]:
         chain["edits"] = [edit(i, prompt=long, target=long, answer=long) for i in range(1000)]
@@ -226,5 +226,5 @@ def test_a_long_run_with_long_hostile_texts_stays_small() -> None:
     assert len(text.encode("utf-8")) < 3_000_000
     page = Page(text)
     assert [a["data-verdict"] for a in page.all("tr") if "data-verdict" in a].count("fail") == 1
-    for word in ("more rows stand in", "more edits stand in", "more failures stand in"):
-        assert word in page.text()
+    for things in ("rows", "edits", "failures", "pictures"):
+        assert re.search(rf"\d more {things} ", page.text())

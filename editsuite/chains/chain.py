@@ -96,28 +96,50 @@ class Chain:
                 if meanwhile is None or not meanwhile():
                     time.sleep(POLL)
 
-    def try_one(self, progress: Callable[[Progress], None] | None = None) -> bool:
-        """Make one more edit, unless another process edits; says whether it was made."""
+    def try_one(
+        self, progress: Callable[[Progress], None] | None = None, *, limit: int | None = None
+    ) -> bool:
+        """Make one more edit, unless another process edits; says whether it was made.
+
+        Args:
+            progress: called after the edit.
+            limit: no edit beyond this one; another process may just have come so far.
+        """
         self.journal.open()
         try:
             with FileLock(self.journal.folder / "edit.lock").acquire(timeout=0):
-                self._extend(self.sound() + 1, progress)
+                done = self.sound()
+                if limit is not None and done >= limit:
+                    return False
+                self._extend(done + 1, progress, goal=limit)
         except Timeout:
             return False
         return True
 
-    def _extend(self, index: int, progress: Callable[[Progress], None] | None) -> None:
+    def _extend(
+        self,
+        index: int,
+        progress: Callable[[Progress], None] | None,
+        goal: int | None = None,
+    ) -> None:
         if self.sound() < index:
             self.go(0)
             self._editor.prepare()
         while (done := self.sound()) < index:
+            requests = self.plan.batch(done + 1)
+            if not requests:
+                raise ChainError(
+                    f"edit {done + 1} was asked for, the facts {self.plan.facts} hold "
+                    f"{len(self.plan.requests)}; ask for fewer edits (--edit-counts) or give more "
+                    "facts (--edit-facts)"
+                )
             self._clear(done + 1)
             self.go(done)
-            update = self._editor.edit(self.plan.batch(done + 1))
+            update = self._editor.edit(requests)
             self.state.apply(update.factors)
             entry = self.journal.append(done + 1, update, self._digests[done], self.state.digest())
             if progress is not None:
-                progress(Progress(done + 1, index, entry.record))
+                progress(Progress(done + 1, goal or index, entry.record))
 
     def _clear(self, index: int) -> None:
         """Remove what stands where the next edit goes: it was found unfit by ``sound``."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from editsuite.errors import OptionError
+from editsuite.errors import BaselineError, OptionError
 
 if TYPE_CHECKING:
     from editsuite.runs import Case, RunSettings
@@ -29,6 +31,9 @@ def calibrate(
     base_threads: Annotated[int, typer.Option(min=1, help="Threads of the base.")] = 1,
     threads: Annotated[str, typer.Option(help="Thread counts to try.")] = "1,2",
     budgets: Annotated[str, typer.Option(help="Batch sizes (tokens) to try.")] = "512",
+    threads_upto: Annotated[
+        int, typer.Option(min=1, help="Other thread counts are tried up to so many edits.")
+    ] = 10**9,
     context_seeds: Annotated[str, typer.Option(help="Seeds of context prefixes.")] = "1,2",
     jobs: Annotated[int, typer.Option(min=1, help="Variations at once.")] = 1,
     baselines: Annotated[Path, typer.Option(help="The folder of baselines.")] = Path("baselines"),
@@ -36,7 +41,8 @@ def calibrate(
 ) -> None:
     """Repeat a plan in other ways and write the tolerances that the noise asks for.
 
-    The baselines must be there (pytest --snapshot-update writes them). Everything measured is
+    The base is the kept chain that the baselines were made from; the others are edited anew in
+    folders of their own. The baselines must be there (pytest --snapshot-update writes them). Everything measured is
     kept, so an interrupted calibration goes on where it stopped.
 
     Example: [bold]editsuite calibrate --layers 5 --counts 1,10 --jobs 2[/]
@@ -69,7 +75,10 @@ def calibrate(
     tasks = [(Case(method, (layer,)), v) for layer in files for v in tried]
     found: dict[Case, dict[Variation, Values]] = {case: {} for case, _ in tasks}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_observe, settings, case, v): (case, v) for case, v in tasks}
+        running = {
+            pool.submit(_observe, _short(settings, v, threads_upto), case, v): (case, v)
+            for case, v in tasks
+        }
         for done in as_completed(running):
             case, variation = running[done]
             found[case][variation] = done.result()
@@ -77,6 +86,14 @@ def calibrate(
     for layer, file in files.items():
         moved = write_tolerances(file, found[Case(method, (layer,))])
         console.print(f"{file}: {moved} tolerances written")
+
+
+def _short(settings: RunSettings, variation: Variation, threads_upto: int) -> RunSettings:
+    """Fewer counts for other thread counts, whose noise shows early."""
+    if variation.kind != "threads":
+        return settings
+    counts = tuple(c for c in settings.counts if c <= threads_upto)
+    return dataclasses.replace(settings, counts=counts or settings.counts[:1])
 
 
 def _ints(text: str) -> list[int]:
@@ -94,31 +111,51 @@ def _observe(settings: RunSettings, case: Case, variation: Variation) -> Values:
 
 
 def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
-    """Put tolerances into a baseline file; its values stay. Gives the number of tolerances."""
-    from editsuite.files import write_text_atomically
+    """Put tolerances into a baseline file; its values stay. Gives the number of tolerances.
 
-    held = json.loads(file.read_text(encoding="utf-8"))
-    base = next(values for v, values in found.items() if v.kind == "base")
-    kinds = sorted({v.kind for v in found} - {"base"})
+    Numbers that were not calibrated (other counts, other checks) keep what they have.
+
+    Raises:
+        BaselineError: the file is damaged, or a number is none in some variation.
+    """
+    from filelock import FileLock
+
+    from editsuite.files import write_text_atomically
+    from editsuite.plugin.baselines import SCHEMA, lock_of, read_file
+
     written = 0
-    for name, group in held["baselines"].items():
-        edits = int(name.rpartition("-n")[2].rstrip("]"))
-        for observation, entry in group["observations"].items():
-            by_kind = {
-                kind: [values[edits][observation] for v, values in found.items() if v.kind == kind]
-                for kind in kinds
-            }
-            _write_one(entry, by_kind, base[edits][observation])
-            written += 1
-    write_text_atomically(file, json.dumps(held, indent=1) + "\n")
+    with FileLock(lock_of(file)):
+        groups = read_file(file)
+        for name, group in groups.items():
+            edits = name.rpartition("-n")[2].removesuffix("]")
+            for observation, entry in group["observations"].items():
+                values = {
+                    variation: by_count[int(edits)][observation]
+                    for variation, by_count in found.items()
+                    if edits.isdecimal() and observation in by_count.get(int(edits), {})
+                }
+                if any(v.kind == "base" for v in values) and len(values) > 1:
+                    _write_one(entry, values, f"{observation} of {name} in {file}")
+                    written += 1
+        held = {"schema": SCHEMA, "baselines": groups}
+        write_text_atomically(file, json.dumps(held, indent=1) + "\n")
     return written
 
 
-def _write_one(
-    entry: dict[str, Any], by_kind: Mapping[str, Sequence[float]], base: float
-) -> None:
+def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str) -> None:
     from editsuite.runs.calibration import tolerance
 
+    spoilt = [str(v) for v, value in values.items() if not math.isfinite(value)]
+    if spoilt:
+        raise BaselineError(
+            f"{name} is no finite number under {spoilt[0]}, so its noise has no size; calibrate "
+            "fewer edits (--counts) or another layer"
+        )
+    base = next(value for v, value in values.items() if v.kind == "base")
+    by_kind: dict[str, list[float]] = {}
+    for variation, value in values.items():
+        if variation.kind != "base":
+            by_kind.setdefault(variation.kind, []).append(value)
     room, noise = tolerance(by_kind, base, int(entry["n"]), str(entry["unit"]))
     entry["tolerance"] = float(f"{room:.3g}")
-    entry["noise"] = {kind: float(f"{size:.3g}") for kind, size in noise.items()}
+    entry["noise"] = {kind: float(f"{noise[kind]:.3g}") for kind in sorted(noise)}

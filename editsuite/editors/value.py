@@ -194,7 +194,8 @@ def find_value(
         nll = -(picked * weights).sum()
         now = torch.log_softmax(essence_logits, dim=-1)
         essence = now.detach() if essence is None else essence
-        drift = torch.nn.functional.kl_div(now, essence, log_target=True, reduction="sum")
+        # Of the changed model from the unchanged one, in this order: KL(now || essence).
+        drift = torch.nn.functional.kl_div(essence, now, log_target=True, reduction="sum")
         decay = settings.v_weight_decay * delta.norm() / initial.norm() ** 2
         loss = nll + settings.kl_factor * drift + decay
         value, nll_value = float(loss.detach()), float(nll.detach())

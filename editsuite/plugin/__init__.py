@@ -6,6 +6,7 @@ given this process its GPU.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Reporter(session), "editsuite-reporter")
     try:
         options.check_rootdir(config)
-        settings = session.settings
+        settings, _ = session.settings, session.methods
         if options.given(config) and not hasattr(config, "workerinput"):
             options.check_settings(settings)
     except EditsuiteError as error:
@@ -73,6 +74,13 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["editsuite"] = node.config.stash[SESSION].told
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what an xdist worker collected; the controller itself collects nothing."""
+    told = getattr(node, "workeroutput", {}).get("editsuite", [])
+    node.config.stash[SESSION].checks.update(told)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Multiply a check by the states of the run."""
     from editsuite.plugin.cases import FIXTURE, parameter
@@ -85,11 +93,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(FIXTURE, [parameter(case) for case in found])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Early states first."""
-    from editsuite.plugin.cases import in_order
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Early states first; and note what checks there are, before any is deselected."""
+    from editsuite.plugin.cases import checks_of, in_order
 
     items[:] = in_order(items)
+    checks = config.stash[SESSION].checks
+    checks.update(checks_of(items))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["editsuite"] = sorted(checks)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -116,13 +129,14 @@ def observed(request: pytest.FixtureRequest, edit_case: EditCase) -> Callable[[s
 
     def observe(prefix: str) -> dict[str, Any]:
         try:
-            found: list[Observation] = session.observe(
-                edit_case, measures_of(request.node), prefix
-            )
+            found: list[Observation] = session.observe(edit_case, measures_of(request.node), prefix)
             carried = session.carry(request.node, edit_case, found)
         except EditsuiteError as error:
             pytest.fail(str(error), pytrace=False)
         request.node.user_properties.append((PROPERTY, carried))
+        spoilt = ", ".join(o.name for o in found if math.isnan(o.value))
+        if spoilt and request.config.option.update_snapshots:
+            pytest.fail(f"{spoilt}: NaN is no baseline; nothing is written", pytrace=False)
         return session.snapshot(edit_case, found)
 
     return observe

@@ -18,6 +18,7 @@ from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 from syrupy.location import PyTestLocation
 
+from editsuite.errors import BaselineError
 from editsuite.files import write_text_atomically
 from editsuite.verdicts import Comparison, Expected, compare
 
@@ -32,27 +33,55 @@ def snapshot_index(file: Path) -> str:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """A baseline file's groups by test name; empty where there is no file."""
+    """A baseline file's groups by test name; empty where there is no file.
+
+    Raises:
+        BaselineError: the file is damaged; the message says where.
+    """
     if not path.exists():
         return {}
-    groups: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["baselines"]
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if held["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {held['schema']!r}, known is {SCHEMA}")
+        groups: dict[str, Any] = held["baselines"]
+        for name, group in groups.items():
+            if not isinstance(group["plan"], str):
+                raise ValueError(f"the plan of {name} is no text")
+            expected_of(group, path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
     return groups
 
 
-def expected_of(group: Mapping[str, Any]) -> dict[str, Expected]:
-    """The numbers of a group."""
-    return {
-        name: Expected(_number(held["value"]), _number(held["tolerance"]))
-        for name, held in group["observations"].items()
-    }
+def expected_of(group: Mapping[str, Any], path: Path) -> dict[str, Expected]:
+    """The numbers of a group; a NaN is one, it equals nothing.
+
+    Raises:
+        BaselineError: a tolerance is none.
+    """
+    found = {}
+    for name, held in group["observations"].items():
+        found[name] = Expected(_number(held["value"]), _number(held["tolerance"]))
+        if not 0 <= found[name].tolerance < math.inf:
+            raise _damaged(path, f"the tolerance of {name} is {held['tolerance']!r}")
+    return found
+
+
+def _damaged(path: Path, reason: str) -> BaselineError:
+    return BaselineError(
+        f"the baseline file {path} is damaged ({reason}); restore it from version control, or "
+        "remove it and write it anew with --snapshot-update"
+    )
 
 
 def comparisons(serialized: str, snapshot: str) -> tuple[Comparison, ...]:
     """Hold one test's observations, as syrupy passes them, against their group."""
     observed = {
-        name: _number(held["value"]) for name, held in json.loads(serialized)["observations"].items()
+        name: _number(held["value"])
+        for name, held in json.loads(serialized)["observations"].items()
     }
-    expected = expected_of(json.loads(snapshot)) if snapshot else {}
+    expected = expected_of(json.loads(snapshot), Path()) if snapshot else {}
     return compare(observed, expected)
 
 
@@ -82,8 +111,11 @@ class BaselineExtension(AbstractSyrupyExtension):
             note = {"missing": "  no baseline", "left over": "  no longer observed"}
             line = f"{c.name:44} {old:>12} {new:>12} {difference:>12} {tolerance:>12}"
             yield line + note.get(c.outcome, "")
-        if snapshot_data and json.loads(snapshot_data)["plan"] != json.loads(serialized_data)["plan"]:
-            yield "the plan is another than the baseline's: facts, hyperparameters or model changed"
+        if (
+            snapshot_data
+            and json.loads(snapshot_data)["plan"] != json.loads(serialized_data)["plan"]
+        ):
+            yield "another plan than the baseline's: facts, hyperparameters or model changed"
         yield "if this is meant: run again with --snapshot-update and commit the file"
 
     @classmethod
@@ -97,7 +129,9 @@ class BaselineExtension(AbstractSyrupyExtension):
         return str(test_location.snapshot_name)
 
     @classmethod
-    def matches_test_location(cls, *, test_location: PyTestLocation, snapshot_location: str) -> bool:
+    def matches_test_location(
+        cls, *, test_location: PyTestLocation, snapshot_location: str
+    ) -> bool:
         """Baselines lie in a folder of their own, not beside the tests."""
         return True
 
@@ -136,6 +170,11 @@ class BaselineExtension(AbstractSyrupyExtension):
         update_file(Path(snapshot_location), dict.fromkeys(snapshot_names))
 
 
+def lock_of(path: Path) -> Path:
+    """The lock to hold while a baseline file is written."""
+    return path.with_name(f".{path.name}.lock")
+
+
 def update_file(path: Path, groups: Mapping[str, Any]) -> None:
     """Merge groups into a file under a lock; a group of None is removed.
 
@@ -143,7 +182,7 @@ def update_file(path: Path, groups: Mapping[str, Any]) -> None:
     ratchet; one that moved keeps its old tolerance, which is noise and not size.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with FileLock(lock_of(path)):
         held = read_file(path)
         for name, group in groups.items():
             if group is None:
@@ -151,7 +190,10 @@ def update_file(path: Path, groups: Mapping[str, Any]) -> None:
             else:
                 held[name] = _merged(group, held.get(name))
         text = json.dumps(
-            {"schema": SCHEMA, "baselines": {name: held[name] for name in sorted(held, key=_place)}},
+            {
+                "schema": SCHEMA,
+                "baselines": {name: held[name] for name in sorted(held, key=_place)},
+            },
             indent=1,
         )
         write_text_atomically(path, text + "\n")
@@ -207,8 +249,10 @@ def _number(value: Any) -> float:
 
 
 def jsonable(value: float) -> float | str:
-    """A float as strict JSON: ``NaN`` and the infinities by name."""
-    return value if math.isfinite(value) else str(value)
+    """A float as strict JSON; ``NaN`` and the infinities by the names the report reads."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _shown(value: float | None) -> str:

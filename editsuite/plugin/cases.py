@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from editsuite.cards import ModelCard
-from editsuite.editors import method, methods
-from editsuite.errors import OptionError
+from editsuite.editors.names import METHOD_HELP
+from editsuite.errors import OptionError, listing
 from editsuite.runs import TIERS, Case, RunSettings, Wanted
 
 #: Name of the fixture that a check is multiplied by.
@@ -31,19 +31,25 @@ class EditCase:
 
 
 def wanted_methods(markexpr: str, chosen: str) -> tuple[str, ...]:
-    """The methods to check: those chosen, else those that ``-m`` names, else rome.
+    """The methods to check: those chosen, else those that ``-m`` asks for, else rome.
 
     Raises:
         OptionError: a chosen method is unknown.
     """
-    if chosen:
-        return tuple(method(name.strip()).name for name in chosen.split(","))
-    named = set(re.findall(r"\w+", markexpr))
-    return tuple(name for name in methods() if name in named) or ("rome",)
+    given = tuple(dict.fromkeys(name.strip() for name in chosen.split(","))) if chosen else ()
+    unknown = set(given) - {*METHOD_HELP}
+    if unknown:
+        raise OptionError(
+            f"--edit-methods names {listing(map(repr, unknown))}; known are {listing(METHOD_HELP)}"
+        )
+    named = {name for no, name in re.findall(r"(\bnot\s+)?(\w+)", markexpr) if not no}
+    return given or tuple(name for name in METHOD_HELP if name in named) or ("rome",)
 
 
 def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[EditCase]:
     """All states of a run: counts outermost, so that every chain's first states come first."""
+    from editsuite.editors import method  # imports torch
+
     found = []
     for edits in settings.counts:
         for name in names:
@@ -84,6 +90,16 @@ def agenda(items: Iterable[pytest.Item]) -> list[Wanted]:
         if case is not None:
             wanted += [Wanted(case.case, case.edits, name) for name in measures_of(item)]
     return wanted
+
+
+def group_of(nodeid: str) -> str:
+    """The group of a test in a baseline file: its name, after that of its class if it has one."""
+    return ".".join(nodeid.split("::")[1:])
+
+
+def checks_of(items: Iterable[pytest.Item]) -> set[str]:
+    """The editing checks among tests: their groups' names without the case."""
+    return {group_of(i.nodeid).partition("[")[0] for i in items if case_of(i) is not None}
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:

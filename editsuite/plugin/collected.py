@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from editsuite.measures import Observation
 from editsuite.plugin.baselines import jsonable
 from editsuite.plugin.cases import EditCase
 from editsuite.verdicts import Expected, compare
+
+if TYPE_CHECKING:
+    from editsuite.measures import Observation
 
 #: Key under which a test's report carries its observations from worker to controller.
 PROPERTY = "editsuite"
@@ -43,7 +45,9 @@ def rows(
     found = []
     for o in observations:
         held = (expected or {}).get(o.name)
-        verdict = outcomes[o.name] if held else ("no baseline" if expected is not None else "observed")
+        verdict = (
+            outcomes[o.name] if held else ("no baseline" if expected is not None else "observed")
+        )
         found.append(
             {
                 "method": case.case.method,

@@ -12,22 +12,21 @@ from pathlib import Path
 from editsuite.plugin.baselines import read_file, update_file
 from editsuite.plugin.session import EditSession
 
-_GROUP = re.compile(r"^(?P<check>\w+)\[(?P<case>.+-n(?P<edits>\d+))\]$")
+_GROUP = re.compile(r"^(?P<check>[\w.]+)\[(?P<case>.+-n(?P<edits>\d+))\]$")
 
 
 def leftovers(session: EditSession) -> list[str]:
     """``file::group`` for each baseline that is left over."""
-    asked = {row["test"].rpartition("::")[2] for row in session.collected.rows}
-    names = {name.partition("[")[0] for name in asked}
-    chosen = session.config.option
-    if chosen.keyword or session.config.args_source.name == "ARGS":
-        # Somebody chose single checks; the others are not gone.
+    option = session.config.option
+    chosen = [getattr(option, name, None) for name in ("ignore", "ignore_glob", "lf")]
+    if any(chosen) or session.config.args_source.name == "ARGS":
+        # Somebody chose files of checks; those of the others are not gone.
         return []
     found = []
     for file in sorted({session.baseline_file(case) for case in session.cases}):
         for group in read_file(file):
             match = _GROUP.match(group)
-            known = match is not None and match["check"] in names
+            known = match is not None and match["check"] in session.checks
             counted = match is None or int(match["edits"]) in session.settings.counts
             if counted and not known:
                 found.append(f"{file}::{group}")

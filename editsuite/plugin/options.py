@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from editsuite.cards import ModelCard, cache_root, resolve_card
-from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts, parse_seed
 from editsuite.runs.settings import (
@@ -22,6 +23,10 @@ from editsuite.runs.settings import (
 )
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+#: The words of ``--edit-device``; whether the machine has it is seen later.
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+#: Files that pytest takes its settings from.
+INI_FILES = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,9 @@ class Option:
 
 
 OPTIONS = (
-    Option("model", "NAME", DEFAULT_MODEL, "card name, hub id or local folder of the model to edit"),
+    Option(
+        "model", "NAME", DEFAULT_MODEL, "card name, hub id or local folder of the model to edit"
+    ),
     Option(
         "facts",
         "SOURCE",
@@ -90,8 +97,8 @@ def value(config: pytest.Config, name: str) -> str:
 
 
 def given(config: pytest.Config) -> bool:
-    """Whether the command line has any option of this plugin."""
-    return any(config.getoption(f"edit_{o.name.replace('-', '_')}") is not None for o in OPTIONS)
+    """Whether the command line or the ini file says anything to this plugin."""
+    return any(value(config, option.name) != option.default for option in OPTIONS)
 
 
 def check_rootdir(config: pytest.Config) -> None:
@@ -105,9 +112,16 @@ def check_rootdir(config: pytest.Config) -> None:
         OptionError: it happened.
     """
     arguments = [str(a) for a in config.invocation_params.args]
-    apart = [a for a in arguments if a in {f"--edit-{o.name}" for o in OPTIONS}]
-    settings = config.invocation_params.dir / "pyproject.toml"
-    if config.inipath is None and settings.is_file() and apart:
+    here, names = config.invocation_params.dir, {f"--edit-{o.name}" for o in OPTIONS}
+    apart = [a for a, after in pairwise(arguments) if a in names and (here / after).exists()]
+    if not apart or config.option.inifilename:
+        return
+    files = [folder / name for folder in (here, *here.parents) for name in INI_FILES]
+    settings = next((file for file in files if file.is_file()), None)
+    if settings is None:
+        return
+    found = config.inipath.parent if config.inipath is not None else None
+    if found not in (settings.parent, *settings.parent.parents):
         raise OptionError(
             f"pytest took the folder after {apart[0]} for a folder of tests and did not read "
             f"{settings}; write {apart[0]}=DIR, with an equals sign"
@@ -128,11 +142,9 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         raise OptionError(
             f"--edit-missing-baseline is {missing!r}; it can be auto, fail or observe"
         )
-    unknown = {m.strip() for m in value(config, "methods").split(",")} - {"", *METHOD_HELP}
-    if unknown:
-        raise OptionError(
-            f"--edit-methods names {listing(unknown)}; known are {listing(METHOD_HELP)}"
-        )
+    device = value(config, "device")
+    if not DEVICE.fullmatch(device):
+        raise OptionError(f"--edit-device is {device!r}; it can be auto, cpu, cuda, cuda:N or mps")
     tier = tier_counts(value(config, "tier"))
     counts, layers = value(config, "counts"), value(config, "layers")
     cache = value(config, "cache")
@@ -142,7 +154,7 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         counts=parse_counts(counts) if counts else tier,
         layers=parse_layers(layers) if layers else None,
         seed=parse_seed(value(config, "seed")),
-        device=value(config, "device"),
+        device=device,
         dtype=dtype,
         cache=cache_root(Path(cache) if cache else None),
         space=space,
@@ -171,8 +183,18 @@ def check_settings(settings: RunSettings) -> ModelCard:
             f"{max(settings.counts)} edits are wanted, {settings.facts} holds {len(order)} usable "
             "facts; lower --edit-counts or --edit-tier, or give more facts with --edit-facts"
         )
+    _check_machine(settings)
     _check_cache(settings.cache)
     return card
+
+
+def _check_machine(settings: RunSettings) -> None:
+    """See that the device is there and can work in the dtype; the usual ones always are."""
+    if settings.device in ("auto", "cpu") and settings.dtype != "float16":
+        return
+    from editsuite.cards.devices import resolve_device, resolve_dtype  # imports torch
+
+    resolve_dtype(settings.dtype, resolve_device(settings.device))
 
 
 def _check_cache(cache: Path) -> None:

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from editsuite.chains import Progress
-from editsuite.runs import Case
+if TYPE_CHECKING:
+    from editsuite.chains import Progress
+    from editsuite.runs import Case
 
 #: Seconds between lines where the terminal cannot be rewritten.
 PLAIN_EVERY = 30.0

@@ -26,6 +26,7 @@ class Reporter:
         self._session = session
         self._reader: ProgressReader | None = None
         self._left: list[str] = []
+        self._status = 0
 
     def pytest_sessionstart(self) -> None:
         """Watch the edits of all workers."""
@@ -48,6 +49,7 @@ class Reporter:
         if self._reader is not None:
             self._reader.stop()
         config = self._session.config
+        self._status = int(exitstatus)
         if not self._session.collected.rows or exitstatus != pytest.ExitCode.OK:
             return  # a check that broke before it observed is not gone
         self._left = leftovers(self._session)
@@ -55,14 +57,15 @@ class Reporter:
             remove(self._left)
         elif self._left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._status = int(session.exitstatus)  # pytest hands the old one on
 
-    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """One table of everything observed, and where the report lies."""
         collected, config = self._session.collected, self._session.config
         if not collected.rows:
             return
         workers = int(getattr(config.option, "numprocesses", None) or 0)
-        data = collected.report(int(exitstatus), workers)
+        data = collected.report(self._status, workers)
         name = "-".join(dict.fromkeys(row["method"] for row in data["rows"]))
         folder = config.rootpath / options.value(config, "reports") / name
         terminalreporter.section("editsuite")

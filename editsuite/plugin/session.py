@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import pytest
 from editsuite.errors import OptionError
 from editsuite.plugin import options
 from editsuite.plugin.baselines import expected_of, jsonable, read_file
-from editsuite.plugin.cases import EditCase, cases, wanted_methods
+from editsuite.plugin.cases import EditCase, cases, group_of, wanted_methods
 from editsuite.plugin.collected import Collected, rows
 from editsuite.plugin.workers import Share, apply_share
 
@@ -34,6 +34,7 @@ class EditSession:
         folder: where workers tell of their progress; shared by the run's processes.
         space: the look store's space of this run.
         collected: what the checks observed (on the controller).
+        checks: names of the checks that there are, selected or not.
     """
 
     config: pytest.Config
@@ -41,6 +42,7 @@ class EditSession:
     folder: Path
     space: str
     collected: Collected
+    checks: set[str] = field(default_factory=set)
 
     @classmethod
     def start(cls, config: pytest.Config, share: Share) -> EditSession:
@@ -130,8 +132,8 @@ class EditSession:
         run, stack = self.run, self.run.stack
         expected = None
         if self.wants_baselines(case):
-            group = read_file(self.baseline_file(case)).get(item.name)
-            expected = expected_of(group) if group else {}
+            group = read_file(self.baseline_file(case)).get(group_of(item.nodeid))
+            expected = expected_of(group, self.baseline_file(case)) if group else {}
         edits = [
             {
                 **record,
@@ -173,7 +175,6 @@ class EditSession:
         return {
             "plan": self.plan_digest(case),
             "observations": {
-                o.name: {"value": jsonable(o.value), "n": o.n, "unit": o.unit}
-                for o in observations
+                o.name: {"value": jsonable(o.value), "n": o.n, "unit": o.unit} for o in observations
             },
         }

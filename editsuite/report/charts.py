@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -55,7 +54,9 @@ def draw_charts(rows: Sequence[Row]) -> tuple[Chart, ...]:
 
 
 def _draw(panel: Panel, colours: Mapping[Case, str]) -> Figure:
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    entries = _legend(panel, colours)
+    taller = 0.16 * max(0, math.ceil(len(entries) / 2) - 2)
+    figure = Figure(figsize=(_SIZE[0], _SIZE[1] + taller), layout="constrained")
     axes = figure.add_subplot()
     positions = {count: i for i, count in enumerate(panel.counts)}
     lines = lines_of(panel)
@@ -66,13 +67,19 @@ def _draw(panel: Panel, colours: Mapping[Case, str]) -> Figure:
         _draw_baselines(axes, rows, positions, colours[case], shift)
         _draw_alarms(axes, rows, positions)
     _finish(axes, panel)
-    handles = [
-        Line2D([], [], color=colours[case], ls=_STYLES[scope], label=line_label(case, scope))
-        for case, scope in lines
-    ]
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
+    figure.legend(handles=entries, loc="outside lower center", ncols=2, fontsize=8)
     return figure
+
+
+def _legend(panel: Panel, colours: Mapping[Case, str]) -> list[Line2D]:
+    """Colours are explained once and styles once: every pair of them would fill the picture."""
+    lines = lines_of(panel)
+    entries = [
+        Line2D([], [], color=colours[case], label=line_label(case, ""))
+        for case in dict.fromkeys(case for case, _ in lines)
+    ]
+    scopes = sorted({scope for _, scope in lines if scope}, key=list(_STYLES).index)
+    return entries + [Line2D([], [], color=INK, ls=_STYLES[s], label=s) for s in scopes]
 
 
 def _draw_line(
@@ -92,14 +99,14 @@ def _draw_line(
 def _draw_baselines(
     axes: Axes, rows: Sequence[Row], positions: Mapping[int, int], colour: str, shift: float
 ) -> None:
-    held = [r for r in rows if r.baseline is not None and math.isfinite(r.baseline)]
-    x = [positions[r.edits] + shift for r in held]
-    y = np.array([r.baseline for r in held], dtype=float)
-    spread = np.array([abs(_finite(r.tolerance or 0.0)) for r in held], dtype=float)
+    held = [
+        (positions[r.edits] + shift, r.baseline, abs(_finite(r.tolerance or 0.0)))
+        for r in rows
+        if r.baseline is not None and math.isfinite(r.baseline)
+    ]
     if held:
-        axes.errorbar(
-            x, y, np.nan_to_num(spread), fmt="D", color=colour, mfc="none", ms=4, lw=1, capsize=2
-        )
+        x, y, spread = zip(*held, strict=True)
+        axes.errorbar(x, y, spread, fmt="D", color=colour, mfc="none", ms=4, lw=1, capsize=2)
 
 
 def _draw_alarms(axes: Axes, rows: Sequence[Row], positions: Mapping[int, int]) -> None:

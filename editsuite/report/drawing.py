@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,7 +48,9 @@ _SETTINGS: dict[Any, Any] = {
 @contextmanager
 def settings() -> Iterator[None]:
     """Context in which figures are made and written; nothing of it stays behind."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # Text stays text: the font here only measures it, the reader's browser has more.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         mpl.rcdefaults()  # a matplotlibrc of the user's would change the bytes
         mpl.rcParams.update(_SETTINGS)
         yield
@@ -71,12 +74,26 @@ def svg_text(figure: Figure, name: str, title: str, description: str) -> str:
     svg = svg[svg.index("<svg ") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"<style [^>]*>.*?</style>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'(xlink:)?href="#([^"]*)"', rf'href="#{name}-\2"', svg)
-    svg = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", svg)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
-    svg = svg.replace(INK, "currentColor").replace("font-family: 'DejaVu Sans', sans-serif", "")
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = _with_own_ids(_small(svg), name)
+    svg = re.sub(r"; font-family: [^;\"]*", "", svg).replace(INK, "currentColor")
     return _with_title(svg, name, title, description)
+
+
+def _small(svg: str) -> str:
+    """Leave out line ends, and the digits of coordinates that no screen shows."""
+
+    def shorten(tag: re.Match[str]) -> str:
+        return re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r"\s+", " ", tag.group()))
+
+    return re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", shorten, svg))
+
+
+def _with_own_ids(svg: str, name: str) -> str:
+    """Keep the ids that something refers to, and put the picture's name before them."""
+    used = {a or b for a, b in re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', svg)}
+    svg = re.sub(r' id="([^"]*)"', lambda m: m.group() if m.group(1) in used else "", svg)
+    return re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
 def _with_title(svg: str, name: str, title: str, description: str) -> str:

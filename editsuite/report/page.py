@@ -8,12 +8,13 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import accumulate
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
 
 from editsuite.report.charts import Chart, draw_charts
+from editsuite.report.panels import panels_of
 from editsuite.report.rows import Row, case_of, counted, headline, rows_of, verdict_word
 from editsuite.report.strict import number
 from editsuite.report.text import (
@@ -25,11 +26,11 @@ from editsuite.report.text import (
     visible,
 )
 
-#: Bytes that rows, and edits, may take on the page; the observations hold all of them.
-_ROOM = 1_000_000
+#: Bytes that pictures, rows, and edits may take on the page, each; the observations hold all.
+_ROOM = 750_000
 #: Markup around the cells of a row, in bytes.
-_MARKUP = 420
-_FAILURES, _MESSAGE, _CELL, _DIGEST = 60, 4000, 300, 12
+_MARKUP = 430
+_FAILURES, _MESSAGE, _CELL, _DIGEST = 40, 3000, 300, 12
 
 _EDIT_NUMBERS = (
     "nll_before", "nll_after", "steps", "key_norm", "denominator", "update_norm",
@@ -63,12 +64,12 @@ def render_page(data: Mapping[str, Any]) -> str:
         ReportError: the data is malformed.
     """
     rows = rows_of(data)
-    shown = _fitting(rows)
+    shown, charts = _fitting(rows), _charts(rows)
     style, script = _source("page.css"), _source("page.js")
     failures = list(data.get("failures") or ())
     return _template().render(
-        style=Markup(style),
-        script=Markup(script),
+        style=style,
+        script=script,
         policy=_policy(script),
         headline=headline(data, rows),
         word=verdict_word(data, rows),
@@ -76,7 +77,8 @@ def render_page(data: Mapping[str, Any]) -> str:
         rows_left_out=len(rows) - len(shown),
         outside=[row for row in shown if row.failed],
         counted=counted(rows),
-        charts=[(chart.title, Markup(chart.svg)) for chart in _charts(rows)],
+        charts=charts,
+        charts_left_out=len(panels_of(rows)) - len(charts),
         failures=[_failure(f) for f in failures[:_FAILURES]],
         failures_left_out=max(0, len(failures) - _FAILURES),
         chains=_chains(data.get("chains") or ()),
@@ -84,8 +86,11 @@ def render_page(data: Mapping[str, Any]) -> str:
     )
 
 
-def _charts(rows: Sequence[Row]) -> tuple[Chart, ...]:
-    return draw_charts(rows) if rows else ()
+def _charts(rows: Sequence[Row]) -> list[Chart]:
+    """The pictures there is room for."""
+    charts = draw_charts(rows) if rows else ()
+    ends = accumulate(len(chart.svg.encode("utf-8")) for chart in charts)
+    return [chart for chart, end in zip(charts, ends, strict=True) if end <= _ROOM]
 
 
 def _template() -> Template:
@@ -119,7 +124,7 @@ def _fitting(rows: Sequence[Row]) -> list[Row]:
     room, kept = _ROOM, set()
     for i in sorted(range(len(rows)), key=lambda i: (not rows[i].failed, i)):
         row = rows[i]
-        room -= _size((row.name, row.test, str(row.case), row.interval, row.unit)) + _MARKUP
+        room -= _size((row.name, row.test, str(row.case)) * 2) + _MARKUP
         if room < 0:
             break
         kept.add(i)

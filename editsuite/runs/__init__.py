@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from editsuite.late import late
+from editsuite.runs.case import Case, Wanted
 from editsuite.runs.settings import TIERS, RunSettings, parse_counts, parse_layers, tier_counts
 
 if TYPE_CHECKING:
-    from editsuite.runs.run import Case, Run, Wanted
+    from editsuite.runs.run import Run
     from editsuite.runs.store import LookStore
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
 __getattr__ = late(
     __name__,
     {
-        **dict.fromkeys(("Case", "Run", "Wanted"), "editsuite.runs.run"),
+        "Run": "editsuite.runs.run",
         "LookStore": "editsuite.runs.store",
     },
 )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from scipy import stats
 
 from editsuite.chains import Progress
-from editsuite.runs.run import Case, Run
+from editsuite.runs.case import Case
+from editsuite.runs.run import Run
 from editsuite.runs.settings import RunSettings
 
 #: Values of one variation, by number of edits and name of the observation.
@@ -34,7 +35,7 @@ class Variation:
 
     @property
     def folder(self) -> str:
-        """Where its chains lie. Another batch size changes no chain, so it shares the base's."""
+        """Where its chains lie, where it has chains of its own."""
         seed = "plan" if self.context_seed is None else str(self.context_seed)
         return f"threads-{self.threads}-contexts-{seed}"
 
@@ -60,18 +61,20 @@ def observe_variation(
 ) -> Values:
     """Run one variation to the end; what was kept of an earlier try is reused.
 
-    It edits in a folder of its own under the cache, because its chain has the plan's identity
-    and, by design, other bits.
+    Where threads or contexts differ it edits in a folder of its own under the cache: its chain
+    may have the plan's identity and, by design, other bits. The base, and the base measured in
+    other batches, stand on the kept chain that the baselines were made from.
     """
     import torch
 
     torch.set_num_threads(variation.threads)
+    apart = variation.kind in ("threads", "contexts")
     varied = replace(
         settings,
-        chains=settings.cache / "calibration" / variation.folder,
+        chains=settings.cache / "calibration" / variation.folder if apart else None,
         context_seed=variation.context_seed,
         token_budget=variation.token_budget,
-        space=f"calibration-{variation.folder}-{variation.token_budget}",
+        space="" if variation.kind == "base" else f"calibration-{variation}",
     )
     run = Run(varied, progress)
     return {

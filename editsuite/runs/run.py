@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,35 +16,11 @@ from editsuite.engine import DecoderStack
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
 from editsuite.measures import Look, Measure, Observation, View, measures
+from editsuite.runs.case import Case, Wanted
 from editsuite.runs.settings import RunSettings
 from editsuite.runs.store import LookStore
 
 POLL = 0.2
-
-
-@dataclass(frozen=True)
-class Case:
-    """One chain of a run.
-
-    Attributes:
-        method: name of the method.
-        layers: edited layers.
-    """
-
-    method: str
-    layers: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.method}-L{'-'.join(map(str, self.layers))}"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One item of the agenda: a measure of a case after a number of edits."""
-
-    case: Case
-    edits: int
-    measure: str
 
 
 class Run:
@@ -70,6 +45,7 @@ class Run:
         self._store = LookStore(settings.cache, settings.space)
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
+        self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
     def card(self) -> ModelCard:
@@ -179,6 +155,12 @@ class Run:
 
     def key(self, case: Case, measure: Measure, look: Look) -> str:
         """The store's key of a look; the state must be known."""
+        place = (case, measure.name, look)
+        if place not in self._keys:
+            self._keys[place] = self._key(case, measure, look)
+        return self._keys[place]
+
+    def _key(self, case: Case, measure: Measure, look: Look) -> str:
         chain = self.chain(case)
         index = chain.plan.index_of(look.state)
         # All chains share the unedited model, unless the measure looks at their own matrices.
@@ -250,7 +232,8 @@ class Run:
             chain = self.chain(case)
             if case != besides and chain.sound() < chain.plan.index_of(edits):
                 self._free(chain)
-                if chain.try_one(partial(self._tell, case)):
+                index = chain.plan.index_of(edits)
+                if chain.try_one(partial(self._tell, case), limit=index):
                     return True
         return False
 
