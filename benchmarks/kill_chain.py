@@ -115,12 +115,24 @@ def kept(cache: Path) -> int:
     return len(list(cache.glob("chains/*/*.safetensors")))
 
 
-def kill_one(setup: Setup, cache: Path, edits: int, seconds: float) -> None:
-    """Start a process on the chain and kill it after so many seconds."""
+def kill_one(setup: Setup, cache: Path, edits: int, more: int, seconds: float) -> float:
+    """Start a process on the chain and kill it so long after it has made some edits more.
+
+    Returns:
+        Seconds from the start to the kill.
+    """
+    wanted, began = min(kept(cache) + more, edits), time.perf_counter()
     pid = child(lambda: setup.chain(cache).ensure(edits))
+    ended = os.WEXITED | os.WNOHANG | os.WNOWAIT  # look, and leave it to be waited for
+    while kept(cache) < wanted:
+        if os.waitid(os.P_PID, pid, ended) is not None and kept(cache) < wanted:
+            raise SystemExit("a process has failed before it was killed; see above")
+        time.sleep(0.001)
     time.sleep(seconds)
+    moment = time.perf_counter() - began
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    return moment
 
 
 def run(setup: Setup, root: Path, kills: int, edits: int, draw: random.Random) -> bool:
@@ -133,9 +145,10 @@ def run(setup: Setup, root: Path, kills: int, edits: int, draw: random.Random) -
     same, number = True, 1
     for kill in range(1, kills + 1):
         cache = root / f"chain-{number}"
-        # Up to two edits' time: about every other process gets an edit onto the disk.
-        seconds, before = draw.uniform(0, 2 * each), kept(cache)
-        kill_one(setup, cache, edits, seconds)
+        # Within the first edit or within the one after it: on a busy machine, too, the kills
+        # spread over the chain.
+        before, more = kept(cache), draw.randint(0, 1)
+        seconds = kill_one(setup, cache, edits, more, draw.uniform(0, each))
         progress = f"edits {before} -> {kept(cache)}"
         print(f"kill {kill:3d}: chain {number}, after {seconds:6.3f} s, {progress}")
         if kept(cache) >= edits or kill == kills:

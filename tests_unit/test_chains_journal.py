@@ -33,9 +33,6 @@ class Kept:
         chain = chain_of(self.editor, root / "whole")
         chain.ensure(EDITS)
         self.final = chain.digest(EDITS)
-        self.sizes = [
-            path.stat().st_size for i in range(1, EDITS + 1) for path in self.files(chain, i)
-        ]
         chain.go(0)
 
     def copy(self) -> Chain:

@@ -77,14 +77,19 @@ def straight():
 began = time.time()
 assert os.waitstatus_to_exitcode(os.waitpid(child(straight), 0)[1]) == 0
 edit_seconds = (time.time() - began) / edits
-kept = []
+def count():
+    return len(list((root / "killed").glob("chains/*/*.safetensors")))
+kept = [0]
 for _ in range(20):
-    pid = child(run)
-    # Twenty draws from 0 to 12 edits' time: most fall into the chain, some before its first.
-    time.sleep(draw.uniform(0, 12 * edit_seconds))
+    # After some more edits are on the disk, at any moment of the next two: so the kills spread
+    # over the chain however busy the machine is.
+    wanted, pid = kept[-1] + draw.randint(0, 6), child(run)
+    while count() < wanted:
+        time.sleep(0.0005)
+    time.sleep(draw.uniform(0, 2 * edit_seconds))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    kept.append(len(list((root / "killed").glob("chains/*/*.safetensors"))))
+    kept.append(count())
 left = [p.name for p in (root / "killed").glob("chains/*/.*.part")]
 def finish():
     chain = chain_of(editor, root / "killed", plan)
@@ -130,7 +135,7 @@ def test_a_chain_killed_twenty_times_ends_in_the_same_state(tmp_path: Path) -> N
     held = run(_KILL, tmp_path, "1")
     kept = held["kept"]
     assert isinstance(kept, list)
-    assert len(kept) == 20
+    assert len(kept) == 21
     assert kept == sorted(kept), "a kill has cost an edit that was kept"
     assert len(set(kept)) >= 5, f"the kills fell together: {kept}"
     assert held["killed"] == held["straight"]

@@ -31,8 +31,9 @@ def calibrate(
     base_threads: Annotated[int, typer.Option(min=1, help="Threads of the base.")] = 1,
     threads: Annotated[str, typer.Option(help="Thread counts to try.")] = "1,2",
     budgets: Annotated[str, typer.Option(help="Batch sizes (tokens) to try.")] = "512",
-    threads_upto: Annotated[
-        int, typer.Option(min=1, help="Other thread counts are tried up to so many edits.")
+    arithmetic_upto: Annotated[
+        int,
+        typer.Option(min=1, help="Other threads and batch sizes are tried up to so many edits."),
     ] = 10**9,
     context_seeds: Annotated[str, typer.Option(help="Seeds of context prefixes.")] = "1,2",
     jobs: Annotated[int, typer.Option(min=1, help="Variations at once.")] = 1,
@@ -76,7 +77,7 @@ def calibrate(
     found: dict[Case, dict[Variation, Values]] = {case: {} for case, _ in tasks}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running = {
-            pool.submit(_observe, _short(settings, v, threads_upto), case, v): (case, v)
+            pool.submit(_observe, _short(settings, v, arithmetic_upto), case, v): (case, v)
             for case, v in tasks
         }
         for done in as_completed(running):
@@ -88,11 +89,11 @@ def calibrate(
         console.print(f"{file}: {moved} tolerances written")
 
 
-def _short(settings: RunSettings, variation: Variation, threads_upto: int) -> RunSettings:
-    """Fewer counts for other thread counts, whose noise shows early."""
-    if variation.kind != "threads":
+def _short(settings: RunSettings, variation: Variation, arithmetic_upto: int) -> RunSettings:
+    """Fewer counts for other thread counts and batch sizes, if that was asked for."""
+    if variation.kind not in ("threads", "batch"):
         return settings
-    counts = tuple(c for c in settings.counts if c <= threads_upto)
+    counts = tuple(c for c in settings.counts if c <= arithmetic_upto)
     return dataclasses.replace(settings, counts=counts or settings.counts[:1])
 
 

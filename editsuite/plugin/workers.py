@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 import pytest
 
@@ -53,7 +54,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     if VISIBLE in environment:
         named = [part.strip() for part in environment[VISIBLE].split(",")]
         # CUDA itself stops at the first name that is none.
-        return named[: named.index("-1")] if "-1" in named else [n for n in named if n]
+        return list(takewhile(lambda name: name not in ("", "-1"), named))
     try:
         listed = subprocess.run(
             ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],

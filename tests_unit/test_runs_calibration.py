@@ -1,0 +1,75 @@
+"""Tolerances from measured noise."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from editsuite.runs.calibration import Variation, tolerance, variations
+
+VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("draws", [2, 3, 5])
+def test_a_new_draw_lies_within_the_interval_around_the_mean(draws: int) -> None:
+    """The 95 % prediction interval is about the mean of the draws: so it covers 95 %."""
+    random.seed(0)
+    hits, runs = 0, 4000
+    for _ in range(runs):
+        base, *others, new = (random.gauss(3.0, 2.0) for _ in range(draws + 1))
+        room, _ = tolerance({"contexts": others}, base, 1, "ratio")
+        hits += abs(new - math.fsum([base, *others]) / draws) <= room
+    # Four standard errors of a share of 4000.
+    assert hits / runs == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / runs))
+
+
+def test_a_new_draw_lies_near_the_base_nine_times_in_ten() -> None:
+    """What a run compares with is the base, one of the draws, not their mean."""
+    random.seed(1)
+    hits, runs = 0, 4000
+    for _ in range(runs):
+        base, *others, new = (random.gauss(0.0, 1.0) for _ in range(4))
+        room, _ = tolerance({"contexts": others}, base, 1, "ratio")
+        hits += abs(new - base) <= room
+    assert hits / runs >= 0.90
+
+
+@given(st.floats(-1e6, 1e6), VALUES, st.sampled_from(["threads", "batch"]))
+def test_fixed_ways_count_twice_their_largest_deviation(
+    base: float, values: list[float], kind: str
+) -> None:
+    largest = max(abs(v - base) for v in values)
+    room, noise = tolerance({kind: values}, base, 50, "perplexity")
+    assert room == 2 * largest
+    assert noise == {kind: largest}
+
+
+@given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(1, 200))
+def test_more_kinds_of_noise_never_narrow_a_tolerance(
+    base: float, values: list[float], n: int
+) -> None:
+    alone, _ = tolerance({"contexts": values}, base, n, "share")
+    both, noise = tolerance({"contexts": values, "threads": values}, base, n, "share")
+    assert both >= alone >= 0
+    assert set(noise) == {"contexts", "threads"}
+
+
+@pytest.mark.parametrize(
+    ("n", "unit", "room"), [(10, "share", 0.1), (100, "share", 0.01), (9, "share", 0.0), (100, "ratio", 0.0)]
+)
+def test_one_item_of_a_share_may_fall_the_other_way(n: int, unit: str, room: float) -> None:
+    assert tolerance({"threads": [0.5]}, 0.5, n, unit)[0] == room
+
+
+def test_variations_change_one_thing_each() -> None:
+    found = variations(2, threads=(1, 2, 4), budgets=(512,), seeds=(1, 2))
+    assert found[0] == Variation("base", 2)
+    assert [v.kind for v in found[1:]] == ["threads"] * 2 + ["batch"] + ["contexts"] * 2
+    assert [v.threads for v in found] == [2, 1, 4, 2, 2, 2]
+    chains = {v.folder for v in found}
+    # Another batch size changes no chain; everything else does.
+    assert len(chains) == len(found) - 1
