@@ -20,9 +20,18 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.study_covariance import Bench, behaviour, chain_of, open_bench, show, show_chains
+from benchmarks.study_covariance import (
+    LAYER,
+    Bench,
+    behaviour,
+    open_bench,
+    show,
+    show_chains,
+)
+from editsuite.chains import ModelState
+from editsuite.editors import method
 from editsuite.engine import Continuation, score
-from editsuite.facts import EditRequest, target_tokens
+from editsuite.facts import EditRequest, load_facts, target_tokens
 from editsuite.measures.recall import ask
 
 #: Rephrases in the prompt's own form and nearly its words, by subject.
@@ -60,31 +69,44 @@ def wordings(request: EditRequest) -> dict[str, tuple[str, str]]:
     return ways
 
 
-def generalization(bench: Bench, number: int, tokens: int, edits: int) -> list[dict[str, Any]]:
-    """Every wording of every fact, before all edits and right after the fact's own."""
-    chain = chain_of(bench, "rome", settings_of(number, tokens))
-    rows = []
-    for index in range(1, edits + 1):
-        request = chain.plan.requests[index - 1]
-        ways = wordings(request)
-        for state in (0, index):
-            chain.go(state)
-            asked = ask(bench.stack, list(ways.values()))
-            nll = mean_nll(bench, list(ways.values()))
-            rows += [
-                {
-                    "fact": request.subject,
-                    "wording": way,
-                    "edited": state > 0,
-                    "teacher_forced": a.teacher_forced,
-                    "generated": a.generated,
-                    "nll": n,
-                    "answer": a.answer,
-                }
-                for way, a, n in zip(ways, asked, nll, strict=True)
-            ]
-    chain.go(0)
+def generalization(bench: Bench, number: int, tokens: int, facts: int) -> list[dict[str, Any]]:
+    """Every wording of the first facts unedited; where a close one is known, edited alone too."""
+    requests = load_facts("builtin").order(0)[:facts]
+    rows = [row for request in requests for row in answers(bench, request, edited=False)]
+    bound = method("rome").bind(
+        bench.stack,
+        layers=[LAYER],
+        seed=0,
+        hyperparameters=settings_of(number, tokens),
+        cache=bench.keep,
+    )
+    bound.prepare()
+    state = ModelState(bench.stack.loaded, bound.parameters)
+    for request in requests:
+        if request.subject in CLOSE:
+            state.apply(bound.edit([request]).factors)
+            rows += answers(bench, request, edited=True)
+            state.reset()
     return rows
+
+
+def answers(bench: Bench, request: EditRequest, *, edited: bool) -> list[dict[str, Any]]:
+    """What the model in its present state says to every wording of a fact."""
+    ways = wordings(request)
+    asked = ask(bench.stack, list(ways.values()))
+    nll = mean_nll(bench, list(ways.values()))
+    return [
+        {
+            "fact": request.subject,
+            "wording": way,
+            "edited": edited,
+            "teacher_forced": a.teacher_forced,
+            "generated": a.generated,
+            "nll": n,
+            "answer": a.answer,
+        }
+        for way, a, n in zip(ways, asked, nll, strict=True)
+    ]
 
 
 def show_generalization(bench: Bench, rows: Sequence[dict[str, Any]]) -> None:
@@ -93,6 +115,8 @@ def show_generalization(bench: Bench, rows: Sequence[dict[str, Any]]) -> None:
     for way in ("prompt", "rephrase", "rephrase, fact in context", "close rephrase"):
         for edited in (False, True):
             held = [r for r in rows if r["wording"] == way and r["edited"] is edited]
+            if not held:
+                continue
             means = {
                 key: sum(float(r[key]) for r in held) / len(held)
                 for key in ("teacher_forced", "generated", "nll")

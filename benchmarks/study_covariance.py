@@ -28,11 +28,11 @@ from torch import Tensor
 
 from editsuite.cards import cache_root, load_model, resolve_card
 from editsuite.chains import Chain, Plan
+from editsuite.editors import method
 from editsuite.editors.contexts import context_prefixes
 from editsuite.editors.corpus import read_corpus, sample_texts
 from editsuite.editors.covariance import WINDOW, second_moment
 from editsuite.editors.lookup import lookup_rows, lookup_states
-from editsuite.editors.registry import method
 from editsuite.engine import DecoderStack
 from editsuite.facts import load_facts
 from editsuite.files import write_text_atomically

@@ -160,6 +160,19 @@ def check_command(root: Any, words: list[str]) -> None:
             assert word.partition("=")[0] in known_options, f"{' '.join(path)} {word}"
 
 
+def test_every_option_in_running_text_exists(page: Path, options: set[str]) -> None:
+    """An option that is named without its command belongs to some command, or to pytest."""
+    known = {*options, "--snapshot-update", "--markers", "--ignore", "--lf"}
+    known |= options_below(typer.main.get_command(app))
+    named = {words[0].partition("=")[0] for words in commands(read(page)) if words[0][:2] == "--"}
+    assert named <= known
+
+
+def options_below(command: Any) -> set[str]:
+    own = {name for parameter in command.params for name in parameter.opts}
+    return own.union(*map(options_below, getattr(command, "commands", {}).values()))
+
+
 def test_every_make_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", read(ROOT / "Makefile"), re.MULTILINE))
     for words in commands(read(page)):

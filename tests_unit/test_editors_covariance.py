@@ -185,3 +185,15 @@ def test_an_empty_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(OptionError, match="no text"):
         source(tmp_path / "text.txt", tmp_path).ready()
+
+
+def test_an_exported_covariance_is_the_same_when_it_is_read_back(tmp_path: Path) -> None:
+    """What one machine computed, another weighs its updates by."""
+    corpus = tmp_path / "text.txt"
+    lines = [f"Line {i} tells of {i * 37 % 101} boats and {i * 53 % 89} nets." for i in range(60)]
+    corpus.write_text("\n".join(lines), encoding="utf-8")
+    stack = DecoderStack(tiny_model("llama"))
+    made = CovarianceSource(stack, 1, f"file:{corpus}", 2000, tmp_path / "a")
+    made.export(tmp_path / "out" / "layer1.npz")
+    read = CovarianceSource(stack, 1, f"npz:{tmp_path / 'out' / 'layer1.npz'}", 2000, tmp_path)
+    torch.testing.assert_close(read.matrix, made.matrix, rtol=1e-12, atol=0)

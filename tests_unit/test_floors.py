@@ -67,14 +67,19 @@ def imports_in(text: str, package: list[str]) -> set[str]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             found |= {f"{module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and MODULE_NAME.fullmatch(str(node.value)):
-            found.add(str(node.value))  # named now, imported late
+        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "late"):
+            constants = [c for c in ast.walk(node) if isinstance(c, ast.Constant)]
+            found |= {str(c.value) for c in constants if MODULE_NAME.fullmatch(str(c.value))}
     return {name for name in found if name.split(".")[0] == "editsuite"}
 
 
 def part_of(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and not parts[1].startswith("__") else None
+
+
+def _called(node: ast.Call) -> str:
+    return str(getattr(node.func, "id", getattr(node.func, "attr", "")))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -175,7 +175,7 @@ def test_nan_fails_and_never_becomes_a_baseline(
         written.inside(*more, counts="1").assert_outcomes(passed=4, failed=1)
         assert written.baseline().read_bytes() == before
     found = rows_by_place(written.observations())
-    assert ("NaN",) == tuple(row["value"] for (_, name), row in found.items() if name == PROSE)
+    assert tuple(row["value"] for (_, name), row in found.items() if name == PROSE) == ("NaN",)
 
 
 def test_observing_passes_and_says_so(checks: Checks) -> None:

@@ -59,7 +59,8 @@ def test_more_kinds_of_noise_never_narrow_a_tolerance(
 
 
 @pytest.mark.parametrize(
-    ("n", "unit", "room"), [(10, "share", 0.1), (100, "share", 0.01), (9, "share", 0.0), (100, "ratio", 0.0)]
+    ("n", "unit", "room"),
+    [(10, "share", 0.1), (100, "share", 0.01), (9, "share", 0.0), (100, "ratio", 0.0)],
 )
 def test_one_item_of_a_share_may_fall_the_other_way(n: int, unit: str, room: float) -> None:
     assert tolerance({"threads": [0.5]}, 0.5, n, unit)[0] == room

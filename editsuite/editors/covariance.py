@@ -104,6 +104,28 @@ class CovarianceSource:
             )
         return mean.double()
 
+    def export(self, path: Path) -> None:
+        """Write the matrix as ROME's ``layer_stats`` does, to be read back with ``npz:PATH``.
+
+        The file holds the sum ``mom2.mom2`` (float64), ``mom2.count`` and the identity. The count
+        is the number of keys that could be read, or 1 where the matrix was itself imported.
+
+        Raises:
+            OptionError: the file cannot be written.
+        """
+        matrix = self.matrix
+        count = 1 if self._spec.startswith("npz:") else sum(len(p) for p in self._pieces())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                np.savez(
+                    file,
+                    **{"mom2.mom2": (matrix * count).numpy(), "mom2.count": np.array(count)},
+                    identity=np.array(json.dumps(self.identity)),
+                )
+        except OSError as error:
+            raise OptionError(f"{path} cannot be written ({error}); name another file") from error
+
     @cached_property
     def _factor(self) -> Tensor:
         matrix = self.matrix

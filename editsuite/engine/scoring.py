@@ -10,6 +10,7 @@ import torch
 from editsuite.engine.batch import batches, pad
 from editsuite.engine.stack import DecoderStack, causal_mask
 
+
 @dataclass(frozen=True)
 class Continuation:
     """A context and what is to follow it, as token ids.

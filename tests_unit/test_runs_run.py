@@ -1,0 +1,94 @@
+"""A run with two chains on one tiny model: what it does while it waits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from checks_ import FACTS, tiny_folder
+from filelock import FileLock
+
+from editsuite.editors.rome import BoundRome
+from editsuite.runs import Case, Run, RunSettings, Wanted
+
+ONE, TWO = Case("rome_noc", (1,)), Case("rome_noc", (2,))
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None
+) -> RunSettings:
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text("".join(json.dumps(fact) + "\n" for fact in FACTS), encoding="utf-8")
+    return RunSettings(
+        model=str(tiny_folder(tmp_path_factory.getbasetemp() / "checks-model")),
+        facts=str(facts),
+        counts=(1, 2),
+        layers=(1, 2),
+        seed=0,
+        device="cpu",
+        dtype="float32",
+        cache=tmp_path / "cache",
+    )
+
+
+def lock_of(run: Run, case: Case) -> FileLock:
+    """The lock that another process would hold while it edits."""
+    journal = run.chain(case).journal
+    journal.open()
+    return FileLock(journal.folder / "edit.lock")
+
+
+def test_who_waits_looks_at_what_is_ready_and_edits_elsewhere(settings: RunSettings) -> None:
+    run = Run(settings)
+    run.agenda = [Wanted(c, n, "parameters") for n in (1, 2) for c in (ONE, TWO)]
+    run.ensure(ONE, 1)
+    with lock_of(run, ONE):
+        assert run.work(besides=ONE)  # the look at what is kept already
+        assert run.chain(TWO).sound() == 0
+        assert run.work(besides=ONE)  # nothing to look at: an edit of the other chain
+        assert run.chain(TWO).sound() == 1
+        while run.work(besides=ONE):
+            pass
+    assert (run.chain(ONE).sound(), run.chain(TWO).sound()) == (1, 2)
+    assert run.work()
+    assert run.chain(ONE).sound() == 2
+
+
+def test_nothing_is_edited_beyond_the_agenda(settings: RunSettings) -> None:
+    run = Run(settings)
+    run.agenda = [Wanted(ONE, 2, "parameters")]
+    while run.work():
+        pass
+    chain = run.chain(ONE)
+    assert chain.sound() == 2
+    assert not chain.try_one(limit=2)
+    assert chain.sound() == 2
+
+
+def test_waiting_leads_to_the_same_numbers(settings: RunSettings, tmp_path: Path) -> None:
+    busy, plain = Run(settings), Run(replace(settings, cache=tmp_path / "plain"))
+    names = ("recall.individual", "parameters")
+    busy.agenda = [Wanted(c, n, name) for n in (2, 1) for c in (TWO, ONE) for name in names]
+    while busy.work():
+        pass
+    for case in (ONE, TWO):
+        for edits in (2, 1):
+            assert busy.observe(case, edits, names) == plain.observe(case, edits, names)
+
+
+def test_a_second_run_neither_edits_nor_looks(
+    settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("recall.sequential", "locality", "parameters")
+    first = Run(settings).observe(ONE, 2, names)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("done twice")
+
+    monkeypatch.setattr(BoundRome, "edit", refuse)
+    monkeypatch.setattr("editsuite.runs.store.LookStore.put", refuse)
+    again = Run(settings)
+    assert again.observe(ONE, 2, names) == first
