@@ -11,6 +11,7 @@ from checks_ import FACTS, tiny_folder
 from filelock import FileLock
 
 from editsuite.editors.rome import BoundRome
+from editsuite.runs.ahead import work_ahead
 from editsuite.runs import Case, Run, RunSettings, Wanted
 
 ONE, TWO = Case("rome_noc", (1,)), Case("rome_noc", (2,))
@@ -46,21 +47,21 @@ def test_who_waits_looks_at_what_is_ready_and_edits_elsewhere(settings: RunSetti
     run.agenda = [Wanted(c, n, "parameters") for n in (1, 2) for c in (ONE, TWO)]
     run.ensure(ONE, 1)
     with lock_of(run, ONE):
-        assert run.work(besides=ONE)  # the look at what is kept already
+        assert work_ahead(run, besides=ONE)  # the look at what is kept already
         assert run.chain(TWO).sound() == 0
-        assert run.work(besides=ONE)  # nothing to look at: an edit of the other chain
+        assert work_ahead(run, besides=ONE)  # nothing to look at: an edit of the other chain
         assert run.chain(TWO).sound() == 1
-        while run.work(besides=ONE):
+        while work_ahead(run, besides=ONE):
             pass
     assert (run.chain(ONE).sound(), run.chain(TWO).sound()) == (1, 2)
-    assert run.work()
+    assert work_ahead(run)
     assert run.chain(ONE).sound() == 2
 
 
 def test_nothing_is_edited_beyond_the_agenda(settings: RunSettings) -> None:
     run = Run(settings)
     run.agenda = [Wanted(ONE, 2, "parameters")]
-    while run.work():
+    while work_ahead(run):
         pass
     chain = run.chain(ONE)
     assert chain.sound() == 2
@@ -72,7 +73,7 @@ def test_waiting_leads_to_the_same_numbers(settings: RunSettings, tmp_path: Path
     busy, plain = Run(settings), Run(replace(settings, cache=tmp_path / "plain"))
     names = ("recall.individual", "parameters")
     busy.agenda = [Wanted(c, n, name) for n in (2, 1) for c in (TWO, ONE) for name in names]
-    while busy.work():
+    while work_ahead(busy):
         pass
     for case in (ONE, TWO):
         for edits in (2, 1):

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editsuite.errors import OptionError
@@ -47,6 +47,7 @@ SEEN = st.recursive(
 )
 
 
+@settings(max_examples=25)  # each is written through to the disk
 @given(seen=st.dictionaries(st.text(), SEEN))
 def test_a_look_is_read_as_it_was_kept(
     tmp_path_factory: pytest.TempPathFactory, seen: dict[str, object]

@@ -43,8 +43,8 @@ def calibrate(
     """Repeat a plan in other ways and write the tolerances that the noise asks for.
 
     The base is the kept chain that the baselines were made from; the others are edited anew in
-    folders of their own. The baselines must be there (pytest --snapshot-update writes them). Everything measured is
-    kept, so an interrupted calibration goes on where it stopped.
+    folders of their own. The baselines must be there (pytest --snapshot-update writes them).
+    Everything measured is kept, so an interrupted calibration goes on where it stopped.
 
     Example: [bold]editsuite calibrate --layers 5 --counts 1,10 --jobs 2[/]
     """
@@ -122,7 +122,7 @@ def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
     from filelock import FileLock
 
     from editsuite.files import write_text_atomically
-    from editsuite.plugin.baselines import SCHEMA, lock_of, read_file
+    from editsuite.plugin.baseline_file import SCHEMA, lock_of, read_file
 
     written = 0
     with FileLock(lock_of(file)):

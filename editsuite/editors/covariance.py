@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -115,14 +116,15 @@ class CovarianceSource:
         """
         matrix = self.matrix
         count = 1 if self._spec.startswith("npz:") else sum(len(p) for p in self._pieces())
+        arrays: dict[str, Any] = {
+            "mom2.mom2": (matrix * count).numpy(),
+            "mom2.count": np.array(count),
+            "identity": np.array(json.dumps(self.identity)),
+        }
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
-                np.savez(
-                    file,
-                    **{"mom2.mom2": (matrix * count).numpy(), "mom2.count": np.array(count)},
-                    identity=np.array(json.dumps(self.identity)),
-                )
+                np.savez(file, **arrays)
         except OSError as error:
             raise OptionError(f"{path} cannot be written ({error}); name another file") from error
 

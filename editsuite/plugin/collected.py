@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from editsuite.plugin.baselines import jsonable
+from editsuite.plugin.baseline_file import jsonable
 from editsuite.plugin.cases import EditCase
 from editsuite.verdicts import Expected, compare
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from editsuite.plugin.baselines import read_file, update_file
+from editsuite.plugin.baseline_file import read_file, update_file
 from editsuite.plugin.session import EditSession
 
 _GROUP = re.compile(r"^(?P<check>[\w.]+)\[(?P<case>.+-n(?P<edits>\d+))\]$")

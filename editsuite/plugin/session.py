@@ -14,7 +14,7 @@ import pytest
 
 from editsuite.errors import OptionError
 from editsuite.plugin import options
-from editsuite.plugin.baselines import expected_of, jsonable, read_file
+from editsuite.plugin.baseline_file import expected_of, jsonable, read_file
 from editsuite.plugin.cases import EditCase, cases, group_of, wanted_methods
 from editsuite.plugin.collected import Collected, rows
 from editsuite.plugin.workers import Share, apply_share

@@ -16,6 +16,7 @@ from editsuite.engine import DecoderStack
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
 from editsuite.measures import Look, Measure, Observation, View, measures
+from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
 from editsuite.runs.settings import RunSettings
 from editsuite.runs.store import LookStore
@@ -88,7 +89,7 @@ class Run:
     def chain(self, case: Case) -> Chain:
         """The chain of a case, with the model free for it."""
         if case not in self._chains:
-            self._free(None)
+            self.free(None)
             self._chains[case] = self._open(case)
         return self._chains[case]
 
@@ -122,7 +123,7 @@ class Run:
         )
         return Chain(self.stack, plan, bound, settings.chains or settings.cache)
 
-    def _free(self, chain: Chain | None) -> None:
+    def free(self, chain: Chain | None) -> None:
         """Give the model to one chain: another chain's edits come off first."""
         if self._active is not None and self._active is not chain:
             self._active.go(0)
@@ -144,14 +145,14 @@ class Run:
         index = chain.plan.index_of(edits)
         if chain.sound() >= index:
             return
-        self._free(chain)
+        self.free(chain)
 
         def meanwhile() -> bool:
-            did = self.work(besides=case)
-            self._free(chain)
+            did = work_ahead(self, besides=case)
+            self.free(chain)
             return did
 
-        chain.ensure(index, progress=partial(self._tell, case), meanwhile=meanwhile)
+        chain.ensure(index, progress=partial(self.tell, case), meanwhile=meanwhile)
 
     def key(self, case: Case, measure: Measure, look: Look) -> str:
         """The store's key of a look; the state must be known."""
@@ -171,73 +172,38 @@ class Run:
             loaded.digest, self.settings.dtype, state, asked, measure.name, measure.identity
         )
 
+    def known(self, case: Case, measure: Measure, look: Look) -> bool:
+        """Whether a look was already taken; the state must be known."""
+        return self._store.get(self.key(case, measure, look)) is not None
+
+    def take(self, case: Case, measure: Measure, look: Look) -> Any:
+        """Look at a state that is there, unless it was done by now.
+
+        Raises:
+            Timeout: another process is looking.
+        """
+        key = self.key(case, measure, look)
+        with self._store.lock(key).acquire(timeout=0):
+            if (seen := self._store.get(key)) is not None:
+                return seen
+            chain = self.chain(case)
+            self.free(chain)
+            chain.go(chain.plan.index_of(look.state))
+            asked = self.order[look.first - 1 : look.last] if look.last else ()
+            return self._store.put(key, measure.look(View(self.stack, asked, chain.weights())))
+
     def _seen(self, case: Case, measure: Measure, look: Look) -> Any:
         self.ensure(case, look.state)
-        key = self.key(case, measure, look)
-        while (seen := self._store.get(key)) is None:
+        while (seen := self._store.get(self.key(case, measure, look))) is None:
             try:
-                with self._store.lock(key).acquire(timeout=0):
-                    return self._take(case, measure, look, key)
+                return self.take(case, measure, look)
             except Timeout:
-                if not self.work():
+                if not work_ahead(self):
                     time.sleep(POLL)
         return seen
 
-    def _take(self, case: Case, measure: Measure, look: Look, key: str) -> Any:
-        """Look, unless it was done while the lock was waited for."""
-        if (seen := self._store.get(key)) is not None:
-            return seen
-        chain = self.chain(case)
-        self._free(chain)
-        chain.go(chain.plan.index_of(look.state))
-        asked = self.order[look.first - 1 : look.last] if look.last else ()
-        return self._store.put(key, measure.look(View(self.stack, asked, chain.weights())))
-
-    def work(self, besides: Case | None = None) -> bool:
-        """Do one thing of the agenda that is ready and that nobody else does.
-
-        Args:
-            besides: the case whose chain is being edited elsewhere.
-
-        Returns:
-            Whether anything was done.
-        """
-        return self._look_ahead() or self._edit_ahead(besides)
-
-    def _look_ahead(self) -> bool:
-        for wanted in self.agenda:
-            chain = self.chain(wanted.case)
-            measure = measures()[wanted.measure]
-            sound = chain.sound()
-            for look in measure.looks(wanted.edits):
-                if chain.plan.index_of(look.state) > sound:
-                    continue
-                key = self.key(wanted.case, measure, look)
-                if self._store.get(key) is not None:
-                    continue
-                try:
-                    with self._store.lock(key).acquire(timeout=0):
-                        self._take(wanted.case, measure, look, key)
-                except Timeout:
-                    continue
-                return True
-        return False
-
-    def _edit_ahead(self, besides: Case | None) -> bool:
-        """One edit of another chain, if no one else edits it."""
-        targets: dict[Case, int] = {}
-        for wanted in self.agenda:
-            targets[wanted.case] = max(targets.get(wanted.case, 0), wanted.edits)
-        for case, edits in targets.items():
-            chain = self.chain(case)
-            if case != besides and chain.sound() < chain.plan.index_of(edits):
-                self._free(chain)
-                index = chain.plan.index_of(edits)
-                if chain.try_one(partial(self._tell, case), limit=index):
-                    return True
-        return False
-
-    def _tell(self, case: Case, progress: Progress) -> None:
+    def tell(self, case: Case, progress: Progress) -> None:
+        """Tell whoever watches of an edit."""
         if self._progress is not None:
             self._progress(case, progress)
 
