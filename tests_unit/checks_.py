@@ -114,6 +114,7 @@ class Checks:
 
     def inside(self, *args: str, **options: str) -> pytest.RunResult:
         """Run in this process: torch is loaded already. Later options win."""
+        (self.folder / "conftest.py").unlink(missing_ok=True)
         return self.pytester.runpytest_inprocess(*self.options(**options), *args)
 
     def apart(self, *args: str, **options: str) -> pytest.RunResult:

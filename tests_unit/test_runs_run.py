@@ -11,8 +11,8 @@ from checks_ import FACTS, tiny_folder
 from filelock import FileLock
 
 from editsuite.editors.rome import BoundRome
-from editsuite.runs.ahead import work_ahead
 from editsuite.runs import Case, Run, RunSettings, Wanted
+from editsuite.runs.ahead import work_ahead
 
 ONE, TWO = Case("rome_noc", (1,)), Case("rome_noc", (2,))
 

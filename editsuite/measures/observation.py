@@ -49,6 +49,10 @@ def share(name: str, scores: Sequence[float]) -> Observation:
     """
     total = math.fsum(scores)
     low, high = proportion_confint(total, len(scores), alpha=1 - LEVEL, method="wilson")
+    if total == 0:
+        low = 0.0  # the closed form leaves rounding there
+    if total == len(scores):
+        high = 1.0
     return Observation(name, total / len(scores), len(scores), "share", low, high, "wilson 95%")
 
 

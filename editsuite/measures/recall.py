@@ -48,7 +48,9 @@ def ask(stack: DecoderStack, questions: Sequence[tuple[str, str]]) -> list[Asked
     answers = _answers(stack, tokens)
     results = []
     for (_, target), t, s, answer in zip(questions, tokens, scored, answers, strict=True):
-        hits = sum(a == b for a, b in zip(s.predicted, t.target_ids, strict=True))
+        # A model that says NaN ranks token 0 first; that is no answer, whatever the target is.
+        said = [p if lp == lp else None for p, lp in zip(s.predicted, s.log_probs, strict=True)]
+        hits = sum(a == b for a, b in zip(said, t.target_ids, strict=True))
         results.append(Asked(hits / len(t.target_ids), float(begins_with(answer, target)), answer))
     return results
 

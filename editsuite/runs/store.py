@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from functools import cache
@@ -21,16 +22,31 @@ _DECISIVE = ("editsuite.engine", "editsuite.measures")
 def code_digest() -> str:
     """Hex sha256 over the sources that a look depends on.
 
-    A kept look must not outlive a change of the code that took it. The facts' tokenization
-    counts too, it decides which tokens are asked for.
+    A kept look must not outlive a change of the code that took it; comments and docstrings are
+    no such change. The facts' tokenization counts too, it decides which tokens are asked for.
     """
     digest = hashlib.sha256()
     for package in _DECISIVE:
         for file in sorted(resources.files(package).iterdir(), key=lambda f: f.name):
             if file.name.endswith(".py"):
-                digest.update(file.read_bytes())
-    digest.update((resources.files("editsuite.facts") / "targets.py").read_bytes())
+                digest.update(_code(file.read_text(encoding="utf-8")))
+    targets = resources.files("editsuite.facts") / "targets.py"
+    digest.update(_code(targets.read_text(encoding="utf-8")))
     return digest.hexdigest()
+
+
+def _code(source: str) -> bytes:
+    """A module as it runs: without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [s for s in body if not _is_text(s)]  # type: ignore[attr-defined]
+    return ast.dump(tree).encode()
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 class LookStore:
