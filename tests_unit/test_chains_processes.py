@@ -117,7 +117,7 @@ def run(program: str, root: Path, *arguments: str) -> dict[str, object]:
         [sys.executable, "-W", "error", "-c", _HEAD + program, here, str(root), *arguments],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=900,
     )
     assert out.returncode == 0, out.stderr
     held: dict[str, object] = json.loads(out.stdout)
