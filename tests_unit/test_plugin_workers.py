@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editsuite.plugin.workers import share, visible_gpus
@@ -36,6 +36,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     assert visible_gpus({}) == []
 
 
+@settings(deadline=None)
 @given(st.integers(1, 16), st.integers(1, 64), GPUS)
 def test_nothing_is_promised_twice(workers: int, cpus: int, gpus: list[str]) -> None:
     shares = [share(i, workers, cpus, gpus) for i in range(workers)]

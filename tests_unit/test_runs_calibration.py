@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editsuite.runs.calibration import Variation, tolerance, variations
@@ -38,6 +38,7 @@ def test_a_new_draw_lies_near_the_base_nine_times_in_ten() -> None:
     assert hits / runs >= 0.90
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), VALUES, st.sampled_from(["threads", "batch"]))
 def test_fixed_ways_count_twice_their_largest_deviation(
     base: float, values: list[float], kind: str
@@ -48,6 +49,7 @@ def test_fixed_ways_count_twice_their_largest_deviation(
     assert noise == {kind: largest}
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=1, max_size=4), st.integers(1, 200))
 def test_more_kinds_of_noise_never_narrow_a_tolerance(
     base: float, values: list[float], n: int

@@ -15,6 +15,7 @@ from editsuite.runs import TIERS, LookStore, parse_counts, parse_layers, tier_co
 NUMBERS = st.lists(st.integers(1, 10**8), min_size=1)
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_numbers_are_sorted_and_named_once(numbers: list[int]) -> None:
     text = " , ".join(map(str, numbers))
@@ -47,7 +48,7 @@ SEEN = st.recursive(
 )
 
 
-@settings(max_examples=25)  # each is written through to the disk
+@settings(max_examples=25, deadline=None)  # each is written through to the disk
 @given(seen=st.dictionaries(st.text(), SEEN))
 def test_a_look_is_read_as_it_was_kept(
     tmp_path_factory: pytest.TempPathFactory, seen: dict[str, object]
