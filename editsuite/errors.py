@@ -26,6 +26,10 @@ class FactError(EditsuiteError):
     """A fact, or a file of facts, cannot be used for editing."""
 
 
+class EngineError(EditsuiteError):
+    """The forward pass cannot be run here."""
+
+
 class EditError(EditsuiteError):
     """An editor could not compute an update for a request."""
 

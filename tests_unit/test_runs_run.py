@@ -11,6 +11,7 @@ from checks_ import FACTS, tiny_folder
 from filelock import FileLock
 
 from editsuite.editors.rome import BoundRome
+from editsuite.measures import measures
 from editsuite.runs import Case, Run, RunSettings, Wanted
 from editsuite.runs.ahead import work_ahead
 
@@ -93,3 +94,32 @@ def test_a_second_run_neither_edits_nor_looks(
     monkeypatch.setattr("editsuite.runs.store.LookStore.put", refuse)
     again = Run(settings)
     assert again.observe(ONE, 2, names) == first
+
+
+def test_looks_are_the_same_from_any_chain_that_was_opened_first(
+    settings: RunSettings, tmp_path: Path
+) -> None:
+    """The unedited model, seen by way of layer 1's kept states and by way of layer 2's."""
+    found = []
+    for case in (ONE, TWO):
+        run = Run(replace(settings, cache=tmp_path / str(case)))
+        look = measures()["perplexity"].looks(1)[0]
+        run.ensure(case, 1)
+        found.append(run.take(case, measures()["perplexity"], look))
+    assert found[0] == found[1]
+
+
+def test_memory_is_stated_by_what_it_is_for(settings: RunSettings) -> None:
+    run = Run(settings)
+    run.ensure(ONE, 1)
+    matrix = run.stack.loaded.down_proj_weight(1)
+    parameters = {p.data_ptr(): p for p in run.stack.loaded.model.parameters()}
+    held = run.memory()
+    assert held.originals == matrix.numel() * 4
+    assert held.weights == sum(p.numel() * 4 for p in parameters.values())
+    run.observe(ONE, 1, ["recall.sequential"])
+    assert run.memory().resumed == 0  # nobody asks a fact of every state
+    run.observe(ONE, 1, ["perplexity"])
+    assert run.memory().resumed > 0
+    assert held.peak > held.weights
+    assert len(held.lines()) == 4

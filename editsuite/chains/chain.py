@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +49,21 @@ class Chain:
         plan: what to edit.
         editor: the method, bound to that model.
         cache: the suite's cache folder.
+        around: entered for the time of each computation of the editor (CPU threads, say).
     """
 
-    def __init__(self, stack: DecoderStack, plan: Plan, editor: BoundEditor, cache: Path) -> None:
+    def __init__(
+        self,
+        stack: DecoderStack,
+        plan: Plan,
+        editor: BoundEditor,
+        cache: Path,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.plan = plan
         self.journal = Journal(cache, plan)
         self.state = ModelState(stack.loaded, editor.parameters)
-        self._stack, self._editor = stack, editor
+        self._stack, self._editor, self._around = stack, editor, around
         self._sound = 0
         self._digests = [self.state.digest()]
 
@@ -124,7 +133,8 @@ class Chain:
     ) -> None:
         if self.sound() < index:
             self.go(0)
-            self._editor.prepare()
+            with self._around():
+                self._editor.prepare()
         while (done := self.sound()) < index:
             requests = self.plan.batch(done + 1)
             if not requests:
@@ -135,7 +145,8 @@ class Chain:
                 )
             self._clear(done + 1)
             self.go(done)
-            update = self._editor.edit(requests)
+            with self._around():
+                update = self._editor.edit(requests)
             self.state.apply(update.factors)
             entry = self.journal.append(done + 1, update, self._digests[done], self.state.digest())
             if progress is not None:

@@ -30,7 +30,7 @@ def calibrate(
     counts: Annotated[str, typer.Option(help="Numbers of edits.")] = "1,10,20,50,100",
     base_threads: Annotated[int, typer.Option(min=1, help="Threads of the base.")] = 1,
     threads: Annotated[str, typer.Option(help="Thread counts to try.")] = "1,2",
-    budgets: Annotated[str, typer.Option(help="Batch sizes (tokens) to try.")] = "512",
+    budgets: Annotated[str, typer.Option(help="Batch sizes (tokens) to try.")] = "96,2048",
     arithmetic_upto: Annotated[
         int,
         typer.Option(min=1, help="Other threads and batch sizes are tried up to so many edits."),

@@ -75,7 +75,7 @@ class Rome:
 
     name: str = "rome"
     variant: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    version: int = 2
+    version: int = 3
     card_key: str = "rome"
 
     def bind(

@@ -14,8 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from editsuite.editors.lookup import LookupStates
-from editsuite.engine import DecoderStack, LayerCache, causal_mask
+from editsuite.editors.lookup import LookupRow, LookupStates
+from editsuite.engine import DecoderStack, LayerCache, Places, sight
 from editsuite.errors import EditError
 
 
@@ -57,8 +57,9 @@ class FoundValue:
     steps: int
 
 
-#: Logits of the target positions and of the essence position, from a change of the value.
-Readout = Callable[[Tensor], tuple[Tensor, Tensor]]
+#: From a change of the value: the logits at the target positions, and behind them, as the last
+#: row, those at the essence position.
+Readout = Callable[[Tensor], Tensor]
 
 
 def resumed_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Readout:
@@ -67,58 +68,57 @@ def resumed_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Re
     A change at the subject's last token in layer L leaves alone every layer up to L and every
     position before the subject's last. So the lower layers ran once (``states``), the earlier
     positions' keys and values above L are computed once here, and a step runs the layers above L
-    on the positions from the subject on, with the vocabulary head only where the loss looks.
+    on the positions from the subject on, all prompts packed into one row without padding, with
+    the vocabulary head only where the loss looks.
     """
-    rows, real = states.rows, states.batch.real
-    lookups = [row.lookup for row in rows]
-    prefix_width = max(lookups)
-    suffix_width = max(len(row.ids) - row.lookup for row in rows)
-    hidden = states.hidden
-    before = hidden.new_zeros(len(rows), prefix_width, hidden.shape[-1])
-    after = hidden.new_zeros(len(rows), suffix_width, hidden.shape[-1])
-    before_real = real.new_zeros(len(rows), prefix_width)
-    after_real = real.new_zeros(len(rows), suffix_width)
-    for i, row in enumerate(rows):
-        length = len(row.ids)
-        # The prefix is padded on the left and the rest on the right, so that the lookup is
-        # column 0 of the rest in every row.
-        before[i, prefix_width - row.lookup :] = hidden[i, : row.lookup]
-        before_real[i, prefix_width - row.lookup :] = True
-        after[i, : length - row.lookup] = hidden[i, row.lookup : length]
-        after_real[i, : length - row.lookup] = True
-    starts = torch.tensor(lookups, device=hidden.device)[:, None]
-    positions = starts + torch.arange(suffix_width, device=hidden.device)[None]
-    positions = torch.where(after_real, positions, 0)
+    rows, hidden = states.rows, states.hidden
+    before = torch.cat([hidden[i, : row.lookup] for i, row in enumerate(rows)])[None]
+    after = torch.cat([hidden[i, row.lookup : len(row.ids)] for i, row in enumerate(rows)])[None]
+    earlier = Places.of([(0, row.lookup) for row in rows], hidden.device)
+    later = Places.of([(row.lookup, len(row.ids) - row.lookup) for row in rows], hidden.device)
     cache = LayerCache(grow=True)
-    if prefix_width:
-        columns = torch.arange(prefix_width, device=hidden.device)[None]
+    if len(earlier):
         with torch.no_grad():
             stack.run(
                 before,
                 start=layer + 1,
                 stop=stack.depth,
-                positions=(columns - (prefix_width - starts)).clamp(min=0),
-                mask=causal_mask(before_real),
+                positions=earlier.position[None],
+                mask=sight(earlier, earlier),
+                key_positions=earlier.position[None],
                 cache=cache,
             )
-    prefix = cache.frozen()
-    mask = causal_mask(torch.cat([before_real, after_real], dim=1), queries=suffix_width)
-    at_rows, at_columns = _target_places(states, offset=True)
+    prefix, keys = cache.frozen(), earlier.then(later)
+    mask = sight(later, keys)
+    starts, read = _packed_places(rows, hidden.device)
 
-    def readout(delta: Tensor) -> tuple[Tensor, Tensor]:
-        changed = torch.cat([after[:, :1] + delta.to(after.dtype), after[:, 1:]], dim=1)
+    def readout(delta: Tensor) -> Tensor:
+        change = delta.to(after.dtype).expand(1, len(rows), -1)
         out = stack.run(
-            changed,
+            after.index_add(1, starts, change),
             start=layer + 1,
             stop=stack.depth,
-            positions=positions,
+            positions=later.position[None],
             mask=mask,
+            key_positions=keys.position[None],
             cache=prefix,
         )
-        logits = stack.logits(torch.cat([out[at_rows, at_columns], out[-1:, 0]]))
-        return logits[:-1], logits[-1]
+        return stack.logits(out[0].index_select(0, read))
 
     return readout
+
+
+def _packed_places(rows: tuple[LookupRow, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Columns of the lookups and of the positions that are read, in the packed row."""
+    starts: list[int] = []
+    read: list[int] = []
+    at = 0
+    for row in rows:
+        starts.append(at)
+        first = at + row.context - 1 - row.lookup
+        read += range(first, first + len(row.target))
+        at += len(row.ids) - row.lookup
+    return torch.tensor(starts, device=device), torch.tensor([*read, starts[-1]], device=device)
 
 
 def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Readout:
@@ -129,10 +129,12 @@ def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Read
     rows = states.rows
     index = torch.arange(len(rows), device=stack.device)
     lookups = torch.tensor([row.lookup for row in rows], device=stack.device)
-    at_rows, at_columns = _target_places(states, offset=False)
+    at_rows = [i for i, row in enumerate(rows) for _ in row.target] + [len(rows) - 1]
+    at_columns = [row.context - 1 + j for row in rows for j in range(len(row.target))]
+    at_columns.append(rows[-1].lookup)
     mlp = stack.layers[layer].get_submodule(stack.loaded.family.mlp)
 
-    def readout(delta: Tensor) -> tuple[Tensor, Tensor]:
+    def readout(delta: Tensor) -> Tensor:
         def add(_: object, __: object, output: Tensor) -> Tensor:
             changed = output.clone()
             changed[index, lookups] = changed[index, lookups] + delta.to(output.dtype)
@@ -140,25 +142,16 @@ def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Read
 
         handle = mlp.register_forward_hook(add)
         try:
-            logits = stack.loaded.model(
+            logits: Tensor = stack.loaded.model(
                 input_ids=states.batch.ids,
                 attention_mask=states.batch.real.long(),
                 use_cache=False,
             ).logits.float()
         finally:
             handle.remove()
-        return logits[at_rows, at_columns], logits[-1, rows[-1].lookup]
+        return logits[at_rows, at_columns]
 
     return readout
-
-
-def _target_places(states: LookupStates, *, offset: bool) -> tuple[list[int], list[int]]:
-    at_rows, at_columns = [], []
-    for i, row in enumerate(states.rows):
-        start = row.context - 1 - (row.lookup if offset else 0)
-        at_rows += [i] * len(row.target)
-        at_columns += [start + j for j in range(len(row.target))]
-    return at_rows, at_columns
 
 
 def find_value(
@@ -189,10 +182,9 @@ def find_value(
     before: tuple[float, float] | None = None
     steps = 0
     while True:
-        logits, essence_logits = readout(delta)
-        picked = torch.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
-        nll = -(picked * weights).sum()
-        now = torch.log_softmax(essence_logits, dim=-1)
+        both = torch.log_softmax(readout(delta), dim=-1)
+        log_probs, now = torch.split(both, [len(wanted), 1])
+        nll = -(log_probs.gather(1, wanted[:, None])[:, 0] * weights).sum()
         essence = now.detach() if essence is None else essence
         # Of the changed model from the unchanged one, in this order: KL(now || essence).
         drift = torch.nn.functional.kl_div(essence, now, log_target=True, reduction="sum")

@@ -7,19 +7,27 @@ above them.
 from editsuite.engine.batch import PaddedBatch, batches, pad
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.generation import generate
+from editsuite.engine.linear import threads_keep_bits
+from editsuite.engine.mask import causal_mask
+from editsuite.engine.packing import Places, sight
+from editsuite.engine.resume import ResumeCache
 from editsuite.engine.scoring import Continuation, Scored, score
-from editsuite.engine.stack import TOKEN_BUDGET, DecoderStack, causal_mask
+from editsuite.engine.stack import DecoderStack, Ways
 
 __all__ = [
-    "TOKEN_BUDGET",
     "Continuation",
     "DecoderStack",
     "LayerCache",
     "PaddedBatch",
+    "Places",
+    "ResumeCache",
     "Scored",
+    "Ways",
     "batches",
     "causal_mask",
     "generate",
     "pad",
     "score",
+    "sight",
+    "threads_keep_bits",
 ]

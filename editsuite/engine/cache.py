@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -36,12 +38,42 @@ class LayerCache:
 
     def frozen(self) -> LayerCache:
         """The same positions as a prefix that no longer grows."""
-        prefix = LayerCache(grow=False)
-        prefix._stored = {
+        return self._copy(grow=False)
+
+    def growing(self) -> LayerCache:
+        """The same positions as a beginning that grows; this cache stays as it is."""
+        return self._copy(grow=True)
+
+    def _copy(self, *, grow: bool) -> LayerCache:
+        other = LayerCache(grow=grow)
+        other._stored = {
             layer: (keys.detach(), values.detach())
             for layer, (keys, values) in self._stored.items()
         }
-        return prefix
+        return other
+
+    def rows(self, number: int) -> LayerCache:
+        """One sequence's positions as the common beginning of ``number`` sequences."""
+        other = self._copy(grow=True)
+        other._stored = {
+            layer: (keys.expand(number, -1, -1, -1), values.expand(number, -1, -1, -1))
+            for layer, (keys, values) in other._stored.items()
+        }
+        return other
+
+    def tensors(self, stop: int, column: int) -> dict[str, Tensor]:
+        """Keys and values of the layers below ``stop`` from a column on, by name."""
+        return {
+            f"{name}{layer}": tensor[:, :, column:]
+            for layer, pair in self._stored.items()
+            if layer < stop
+            for name, tensor in zip(("keys", "values"), pair, strict=True)
+        }
+
+    def append(self, tensors: Mapping[str, Tensor], stop: int) -> None:
+        """Add what ``tensors`` gave behind the positions that are there."""
+        for layer in range(stop):
+            self.update(tensors[f"keys{layer}"], tensors[f"values{layer}"], layer)
 
     def keep_rows(self, rows: Tensor) -> None:
         """Drop the sequences that are finished; ``rows`` are the indices that stay."""

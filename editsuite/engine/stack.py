@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from editsuite.engine.cache import LayerCache
+from editsuite.engine.linear import Linears
+from editsuite.engine.mask import Sight
+from editsuite.engine.memory import find_token_budget
+from editsuite.engine.resume import ResumeCache
 
 if TYPE_CHECKING:
     from editsuite.cards import LoadedModel
 
 
-#: Tokens (rows times width) of one forward pass. Enough to keep two cores busy; a batch of this
-#: size on the default model holds about 50 MB of activations.
-TOKEN_BUDGET = 2048
+@dataclass(frozen=True)
+class Ways:
+    """The engine's short cuts; with any of them off the answer is the same.
+
+    Attributes:
+        fast_linear: multiply by oneDNN where it can (float32 on a CPU); off, every product is
+            the one that transformers would make.
+        share_prefixes: run a prefix that several requests have in common once.
+        narrow_logits: make logits only at the positions that are read.
+    """
+
+    fast_linear: bool = True
+    share_prefixes: bool = True
+    narrow_logits: bool = True
 
 
 class DecoderStack:
@@ -27,12 +45,27 @@ class DecoderStack:
 
     Args:
         loaded: the model and its family.
-        token_budget: rows times width of one forward pass, for whoever batches.
+        token_budget: tokens of one forward pass, for whoever batches; found from the device
+            where None.
+        ways: which short cuts to take.
+
+    Attributes:
+        resume: kept states of the layers below the lowest edit, or None to run every layer.
     """
 
-    def __init__(self, loaded: LoadedModel, token_budget: int = TOKEN_BUDGET) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        token_budget: int | None = None,
+        *,
+        ways: Ways | None = None,
+    ) -> None:
         self.loaded = loaded
-        self.token_budget = token_budget
+        self.token_budget = token_budget or find_token_budget(loaded)
+        self.ways = ways or Ways()
+        self.resume: ResumeCache | None = None
+        self._pace: Callable[[], None] | None = None
+        self._linears = Linears(loaded.model.modules()) if self.ways.fast_linear else None
         family = loaded.family
         self.layers: nn.ModuleList = loaded.module(family.layers)  # type: ignore[assignment]
         self._norm = loaded.module(family.final_norm)
@@ -40,6 +73,27 @@ class DecoderStack:
         self._trunk: Any = loaded.module(family.layers.rpartition(".")[0])
         model: Any = loaded.model
         self._head: nn.Module = model.get_output_embeddings()
+
+    @contextmanager
+    def resumed(self, cache: ResumeCache | None) -> Iterator[None]:
+        """Within, scores and generations start from the states that ``cache`` keeps.
+
+        The layers below ``cache.layer`` must be unedited; nothing can check that here.
+        """
+        before, self.resume = self.resume, cache
+        try:
+            yield
+        finally:
+            self.resume = before
+
+    @contextmanager
+    def paced(self, pace: Callable[[], None]) -> Iterator[None]:
+        """Within, ``pace`` is called before every forward pass; it may change torch's threads."""
+        before, self._pace = self._pace, pace
+        try:
+            yield
+        finally:
+            self._pace = before
 
     @property
     def depth(self) -> int:
@@ -67,6 +121,7 @@ class DecoderStack:
         positions: Tensor,
         mask: Tensor,
         cache: LayerCache | None = None,
+        key_positions: Tensor | None = None,
     ) -> Tensor:
         """Run layers ``start`` (included) to ``stop`` (excluded).
 
@@ -77,22 +132,36 @@ class DecoderStack:
             positions: ``[rows, width]`` position of each token in its sequence.
             mask: ``[rows, width, cached + width]`` bool, true where a query may look.
             cache: keys and values of earlier positions.
+            key_positions: ``[rows, cached + width]`` position of each key in its sequence, where
+                it is not the key's column (packed rows); sliding windows are measured by it.
 
         Returns:
             The states entering layer ``stop``, ``[rows, width, hidden]``.
         """
-        additive = self._additive(mask, hidden.dtype)
+        if self._pace is not None:
+            self._pace()
+        with self._products():
+            sight = Sight.of(mask, positions, key_positions, hidden.dtype)
+            return self._run(hidden, range(start, stop), positions, sight, cache)
+
+    def _run(
+        self,
+        hidden: Tensor,
+        span: range,
+        positions: Tensor,
+        sight: Sight,
+        cache: LayerCache | None,
+    ) -> Tensor:
         rotary = getattr(self._trunk, "rotary_emb", None)
         shared: dict[str, Any] = {"position_ids": positions, "use_cache": cache is not None}
         if rotary is not None:
             shared["position_embeddings"] = rotary(hidden, position_ids=positions)
-        for layer in list(self.layers)[start:stop]:
-            windowed = self._windowed(layer, mask, additive)
+        for layer in list(self.layers)[span.start : span.stop]:
             # Llama and GPT-2 call the cache past_key_values, GPT-J and GPT-NeoX layer_past;
             # a layer ignores the name that is not its own.
             out = layer(
                 hidden,
-                attention_mask=windowed,
+                attention_mask=sight.within(self._window(layer)),
                 past_key_values=cache,
                 layer_past=cache,
                 **shared,
@@ -102,46 +171,18 @@ class DecoderStack:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and vocabulary head on ``[..., hidden]``, giving float32 ``[..., vocab]``."""
-        out: Tensor = self._head(self._norm(hidden))
+        with self._products():
+            out: Tensor = self._head(self._norm(hidden))
         return out.float()
 
-    @staticmethod
-    def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-        lowest = torch.finfo(dtype).min
-        zeros = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-        return zeros.masked_fill(~mask, lowest).unsqueeze(1)
+    def _products(self) -> AbstractContextManager[None]:
+        return self._linears.fast() if self._linears is not None else nullcontext()
 
-    def _windowed(self, layer: nn.Module, mask: Tensor, additive: Tensor) -> Tensor:
-        """Narrow the mask to a layer's sliding window (Mistral, some Qwen layers)."""
+    def _window(self, layer: nn.Module) -> int | None:
+        """A layer's sliding window in tokens (Mistral, some Qwen layers)."""
         attention = layer.get_submodule(self.loaded.family.attention)
         # Where windows differ between layers, each attention block holds its own (Qwen); where
         # all layers share one, only the configuration does (Mistral).
         holder = attention if hasattr(attention, "sliding_window") else self.loaded.model.config
-        window = getattr(holder, "sliding_window", None)
-        if window is None or mask.shape[-1] <= window:
-            return additive
-        keys = mask.shape[-1]
-        key_index = torch.arange(keys, device=mask.device)
-        query_index = torch.arange(keys - mask.shape[1], keys, device=mask.device)
-        near = key_index[None, :] > query_index[:, None] - window
-        return self._additive(mask & near, additive.dtype)
-
-
-def causal_mask(real: Tensor, queries: int | None = None) -> Tensor:
-    """Which positions each query sees: itself and the real positions before it.
-
-    Args:
-        real: ``[rows, keys]`` bool, false at padding.
-        queries: number of last positions that ask; all of them where None.
-
-    Returns:
-        ``[rows, queries, keys]`` bool. A padding query sees itself only, which keeps its softmax
-        finite; nobody reads its result.
-    """
-    keys = real.shape[1]
-    queries = keys if queries is None else queries
-    key_index = torch.arange(keys, device=real.device)
-    query_index = key_index[keys - queries :]
-    before = key_index[None, :] <= query_index[:, None]
-    itself = key_index[None, :] == query_index[:, None]
-    return (before[None] & real[:, None, :]) | itself[None]
+        window: int | None = getattr(holder, "sliding_window", None)
+        return window

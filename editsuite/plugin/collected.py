@@ -79,6 +79,7 @@ class Collected:
     chains: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
 
     def take(self, properties: Iterable[tuple[str, Any]]) -> None:
@@ -88,6 +89,7 @@ class Collected:
                 told = json.loads(carried)
                 self.rows += told["rows"]
                 self.run.update(told["run"])
+                self.memory.update(told["memory"])
                 chain = told["chain"]
                 kept = self.chains.get(chain["case"])
                 if kept is None or len(kept["edits"]) < len(chain["edits"]):
@@ -108,6 +110,7 @@ class Collected:
                 "workers": workers,
                 "exit_status": exit_status,
                 "versions": {"python": platform.python_version(), **_versions()},
+                "memory": {worker: self.memory[worker] for worker in sorted(self.memory)},
                 **self.run,
             },
             "rows": sorted(self.rows, key=_place),

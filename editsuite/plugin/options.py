@@ -83,6 +83,11 @@ def add_options(parser: pytest.Parser) -> None:
         )
         parser.addini(f"edit_{option.name.replace('-', '_')}", option.help, default=option.default)
     group.addoption(
+        "--edit-verbose",
+        action="store_true",
+        help="say at the end what each process held in memory, by what it is for",
+    )
+    group.addoption(
         "--edit-remeasure",
         action="store_true",
         help="measure everything in this run, even what an earlier run kept; chains are reused",

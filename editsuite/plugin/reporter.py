@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -75,5 +76,18 @@ class Reporter:
             terminalreporter.write_line(
                 f"{'removed' if updated else 'left over'}: {line} (no check asks for it)"
             )
+        if config.getoption("edit_verbose"):
+            for line in _memory_lines(collected.memory):
+                terminalreporter.write_line(line)
         for path in write_report(folder, data):
             terminalreporter.write_line(f"report: {path}")
+
+
+def _memory_lines(memory: Mapping[str, Mapping[str, int]]) -> list[str]:
+    from editsuite.runs.memory import MemoryUse
+
+    lines = []
+    for worker, held in sorted(memory.items()):
+        lines.append(f"memory of {worker}:")
+        lines += [f"  {line}" for line in MemoryUse(**held).lines()]
+    return lines

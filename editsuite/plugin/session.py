@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from editsuite.plugin import options
 from editsuite.plugin.baseline_file import expected_of, jsonable, read_file
 from editsuite.plugin.cases import EditCase, cases, group_of, wanted_methods
 from editsuite.plugin.collected import Collected, rows
-from editsuite.plugin.workers import Share, apply_share
+from editsuite.plugin.workers import Share, apply_share, cpus
 
 if TYPE_CHECKING:
     from editsuite.measures import Observation
@@ -83,8 +84,12 @@ class EditSession:
         from editsuite.runs import Run
 
         apply_share(self.share)
-        worker = getattr(self.config, "workerinput", {}).get("workerid", "main")
-        return Run(self.settings, ProgressWriter(self.folder, worker))
+        return Run(self.settings, ProgressWriter(self.folder, self.worker), cpus())
+
+    @property
+    def worker(self) -> str:
+        """This process's name among xdist's workers."""
+        return str(getattr(self.config, "workerinput", {}).get("workerid", "main"))
 
     def baseline_file(self, case: EditCase) -> Path:
         """The file that holds a chain's baselines."""
@@ -152,6 +157,7 @@ class EditSession:
                     "plan": run.chain(case.case).plan.digest,
                     "edits": edits,
                 },
+                "memory": {self.worker: dataclasses.asdict(run.memory())},
                 "run": {
                     "model": run.card.name,
                     "model_digest": stack.loaded.digest,

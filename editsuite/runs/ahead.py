@@ -45,10 +45,7 @@ def _look(run: Run, wanted: Wanted) -> bool:
 
 def _edit(run: Run, besides: Case | None) -> bool:
     """One edit of another chain, if no one else edits it."""
-    targets: dict[Case, int] = {}
-    for wanted in run.agenda:
-        targets[wanted.case] = max(targets.get(wanted.case, 0), wanted.edits)
-    for case, edits in targets.items():
+    for case, edits in _targets(run).items():
         chain = run.chain(case)
         index = chain.plan.index_of(edits)
         if case != besides and chain.sound() < index:
@@ -56,3 +53,11 @@ def _edit(run: Run, besides: Case | None) -> bool:
             if chain.try_one(partial(run.tell, case), limit=index):
                 return True
     return False
+
+
+def _targets(run: Run) -> dict[Case, int]:
+    """The agenda's chains and how far each is wanted."""
+    targets: dict[Case, int] = {}
+    for wanted in run.agenda:
+        targets[wanted.case] = max(targets.get(wanted.case, 0), wanted.edits)
+    return targets

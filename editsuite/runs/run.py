@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from typing import Any
 
 from filelock import Timeout
 
 from editsuite.cards import ModelCard, load_model, resolve_card
-from editsuite.chains import Chain, Plan, Progress, requests_digest
-from editsuite.editors import method
-from editsuite.engine import DecoderStack
+from editsuite.chains import Chain, Progress, requests_digest
+from editsuite.engine import DecoderStack, ResumeCache
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
 from editsuite.measures import Look, Measure, Observation, View, measures
 from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
+from editsuite.runs.memory import MemoryUse, memory_use
+from editsuite.runs.opening import open_chain
 from editsuite.runs.settings import RunSettings
-from editsuite.runs.store import LookStore
+from editsuite.runs.store import LookStore, code_digest
+from editsuite.runs.threads import Threads
 
 POLL = 0.2
 
@@ -33,19 +36,24 @@ class Run:
     Args:
         settings: what to do.
         progress: called after every edit made here.
+        cpus: CPUs of the machine; an edit takes them all while no other process computes. None:
+            every edit keeps to this process's threads.
     """
 
     def __init__(
         self,
         settings: RunSettings,
         progress: Callable[[Case, Progress], None] | None = None,
+        cpus: int | None = None,
     ) -> None:
         self.settings = settings
         self.agenda: Sequence[Wanted] = ()
         self._progress = progress
+        self._threads = Threads(settings.cache / "busy", cpus)
         self._store = LookStore(settings.cache, settings.space)
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
+        self._resumes: dict[int, ResumeCache] = {}
         self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
@@ -70,8 +78,6 @@ class Run:
         loaded = load_model(
             self.card, device=settings.device, dtype=settings.dtype, cache=settings.cache
         )
-        if settings.token_budget is None:
-            return DecoderStack(loaded)
         return DecoderStack(loaded, settings.token_budget)
 
     def check(self, edits: int) -> None:
@@ -90,38 +96,11 @@ class Run:
         """The chain of a case, with the model free for it."""
         if case not in self._chains:
             self.free(None)
-            self._chains[case] = self._open(case)
+            self._chains[case] = open_chain(self, case, self._editing)
         return self._chains[case]
 
-    def _open(self, case: Case) -> Chain:
-        settings, editor = self.settings, method(case.method)
-        for layer in case.layers:
-            self.stack.loaded.layer_name(layer)  # raises where there is no such layer
-        given = {
-            **self.card.hyperparameters.get(editor.card_key, {}),
-            **settings.hyperparameters,
-        }
-        bound = editor.bind(
-            self.stack,
-            layers=case.layers,
-            seed=settings.seed if settings.context_seed is None else settings.context_seed,
-            hyperparameters=given,
-            cache=settings.cache,
-        )
-        plan = Plan(
-            card=self.card.name,
-            model=self.stack.loaded.digest,
-            dtype=settings.dtype,
-            editor=editor.name,
-            version=editor.version,
-            layers=case.layers,
-            batch_size=1,
-            seed=settings.seed,
-            facts=self.facts.name,
-            requests=self.order,
-            inputs=bound.inputs,
-        )
-        return Chain(self.stack, plan, bound, settings.chains or settings.cache)
+    def _editing(self) -> AbstractContextManager[None]:
+        return self._threads.editing(self.stack)
 
     def free(self, chain: Chain | None) -> None:
         """Give the model to one chain: another chain's edits come off first."""
@@ -190,7 +169,20 @@ class Run:
             self.free(chain)
             chain.go(chain.plan.index_of(look.state))
             asked = self.order[look.first - 1 : look.last] if look.last else ()
-            return self._store.put(key, measure.look(View(self.stack, asked, chain.weights())))
+            # Facts are asked of the states that learned them; the items of all other looks come
+            # back in every state, so that keeping theirs pays.
+            kept = None if look.last else self._resume_at(min(case.layers))
+            with self._threads.busy(), self.stack.resumed(kept):
+                seen = measure.look(View(self.stack, asked, chain.weights()))
+            return self._store.put(key, seen)
+
+    def _resume_at(self, layer: int) -> ResumeCache:
+        if layer not in self._resumes:
+            loaded = self.stack.loaded
+            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, code_digest())
+            folder = self.settings.cache / "resume"
+            self._resumes[layer] = ResumeCache(layer, identity, folder=folder)
+        return self._resumes[layer]
 
     def _seen(self, case: Case, measure: Measure, look: Look) -> Any:
         self.ensure(case, look.state)
@@ -201,6 +193,12 @@ class Run:
                 if not work_ahead(self):
                     time.sleep(POLL)
         return seen
+
+    def memory(self) -> MemoryUse:
+        """What this process holds; the model must have been loaded."""
+        originals = [w.original for c in self._chains.values() for w in c.weights().values()]
+        resumed = sum(cache.held for cache in self._resumes.values())
+        return memory_use(self.stack.loaded.model.parameters(), originals, resumed)
 
     def tell(self, case: Case, progress: Progress) -> None:
         """Tell whoever watches of an edit."""

@@ -1,0 +1,116 @@
+"""States of one model for the benchmarks: those of a kept chain, or made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.bench import TINY
+from editsuite.cards import LoadedModel
+from editsuite.chains import Chain, ModelState, Plan
+from editsuite.editors import BoundEditor, LowRank, method
+from editsuite.engine import DecoderStack
+from editsuite.facts import load_facts
+
+#: Numbers of edits of the five states.
+COUNTS = (0, 1, 10, 20, 50)
+#: Norm of a made-up edit, as a share of the norm of the matrix.
+STEP = 0.01
+
+
+@dataclass(frozen=True)
+class States:
+    """A model that can be brought into the states after so many edits.
+
+    Attributes:
+        name: where the states come from, for the record.
+        identity: JSON value that tells these states from others.
+        layer: the edited layer.
+        go: brings the model into the state after so many edits.
+    """
+
+    name: str
+    identity: object
+    layer: int
+    go: Callable[[int], None]
+
+
+def open_states(model: str, loaded: LoadedModel, layer: int, cache: Path) -> States:
+    """States of the cache's ROME chain at a layer, if it is long enough, else made-up ones.
+
+    Args:
+        model: the model as it was named.
+        loaded: the model, unedited.
+        layer: the edited layer.
+        cache: the suite's cache.
+    """
+    chain = None if model == TINY else chain_of(loaded, layer, cache)[0]
+    if chain is not None and chain.sound() >= max(COUNTS):
+        digests = [chain.digest(count) for count in COUNTS]
+        return States(f"the kept chain rome-L{layer}", digests, layer, chain.go)
+    name = f"random rank-one changes of layer {layer}'s down projection"
+    return States(name, [name, STEP], layer, made_up(loaded, layer))
+
+
+def chain_of(
+    loaded: LoadedModel,
+    layer: int,
+    cache: Path,
+    *,
+    given: Mapping[str, object] | None = None,
+    chains: Path | None = None,
+) -> tuple[Chain, BoundEditor]:
+    """The chain that ``pytest -m rome`` edits at a layer, as far as it is kept, and its editor.
+
+    Args:
+        loaded: the model, unedited.
+        layer: the edited layer.
+        cache: the suite's cache.
+        given: hyperparameters over the card's.
+        chains: where the chain is kept; the cache where None.
+    """
+    stack, facts, editor = DecoderStack(loaded), load_facts("builtin"), method("rome")
+    own = loaded.card.hyperparameters.get(editor.card_key, {})
+    bound = editor.bind(
+        stack, layers=[layer], seed=0, hyperparameters={**own, **(given or {})}, cache=cache
+    )
+    plan = Plan(
+        card=loaded.card.name,
+        model=loaded.digest,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        editor=editor.name,
+        version=editor.version,
+        layers=(layer,),
+        batch_size=1,
+        seed=0,
+        facts=facts.name,
+        requests=facts.order(0),
+        inputs=bound.inputs,
+    )
+    return Chain(stack, plan, bound, chains or cache), bound
+
+
+def made_up(loaded: LoadedModel, layer: int) -> Callable[[int], None]:
+    """A walk through states of random edits, the same in every process."""
+    name = loaded.down_proj_name(layer)
+    state = ModelState(loaded, [name])
+    weight = state.weights()[name].original.float()
+    rows, columns = weight.T.shape if loaded.family.transposed else weight.shape
+    size = STEP * float(weight.norm())
+
+    def edit(number: int) -> LowRank:
+        random = torch.Generator().manual_seed(number)
+        output = torch.randn(rows, 1, generator=random)
+        entering = torch.randn(columns, 1, generator=random)
+        return LowRank(size * output / output.norm(), entering / entering.norm())
+
+    def go(edits: int) -> None:
+        if edits < state.index:
+            state.reset()
+        while state.index < edits:
+            state.apply({name: edit(state.index)})
+
+    return go
