@@ -266,7 +266,8 @@ def check(label: str, result: Result, layout: Layout) -> None:
 
 def pip(layout: Layout, *arguments: str) -> list[str]:
     """Return the command that installs something into the environment."""
-    return [str(layout.python), "-m", "pip", "install", *arguments]
+    # Python compiles a module when it is first imported; most of torch and of lm-eval never is.
+    return [str(layout.python), "-m", "pip", "install", "--no-compile", *arguments]
 
 
 def install_torch(layout: Layout, run: Runner, attempts: Sequence[Attempt]) -> None:

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A deadline measures the machine, not the code: beside other work any example may be slow.
+settings.register_profile("editsuite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("editsuite")
 
 if TYPE_CHECKING:
     from editsuite.engine import DecoderStack

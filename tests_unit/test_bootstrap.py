@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[1]
+PIP = ["-m", "pip", "install", "--no-compile"]
 NOT_FOUND = "ERROR: No matching distribution found for torch==2.13.0+cpu"
 
 
@@ -82,7 +83,7 @@ class Tools:
 
     @property
     def installs(self) -> list[str]:
-        return [" ".join(call[4:]) for call in self.calls if call[1:4] == ["-m", "pip", "install"]]
+        return [" ".join(call[5:]) for call in self.calls if call[1:5] == PIP]
 
     @property
     def venvs(self) -> int:
@@ -326,7 +327,7 @@ layout = tests.bootstrap.Layout(Path({root!r}))
 tests.bootstrap.has_gpu = lambda: False
 class Slow(tests.Tools):
     def answer(self, command, text):
-        if command[1:4] == ["-m", "pip", "install"]:
+        if command[1:5] == tests.PIP:
             with (layout.root / "installs").open("a") as file:
                 file.write(text + "\\n")
             time.sleep(0.2)

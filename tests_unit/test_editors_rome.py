@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,29 @@ def test_the_change_never_leaves_the_ball(cache_folder: Path) -> None:
         states = lookup_states(stack, lookup_rows(stack, FACT, bound.prefixes), 1)
         norm = bound.edit([FACT]).record["delta_norm"]
         assert norm == pytest.approx(factor * float(states.values[0].norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_a_search_that_never_waits_for_the_device_ends_alike(
+    architecture: str, steps: int, cache_folder: Path
+) -> None:
+    """Bit for bit, whether it stops at once, on its way, or not before the last step."""
+    stack = stack_of(architecture)
+    whole = bind(stack, cache_folder, v_num_grad_steps=steps, early_stop=0.0).edit([FACT]).record
+    before, after = float(str(whole["loss_before"])), float(str(whole["loss_after"]))
+    for early_stop in (0.0, (before + after) / 2, 1e6):
+        bound = bind(stack, cache_folder, v_num_grad_steps=steps, early_stop=early_stop)
+        states = lookup_states(stack, lookup_rows(stack, FACT, bound.prefixes), bound.layer)
+        readout = resumed_readout(stack, states, bound.layer)
+        waiting, not_waiting = (
+            find_value(states, readout, bound.settings, name="fact", waits=waits)
+            for waits in (True, False)
+        )
+        assert torch.equal(waiting.delta, not_waiting.delta)
+        assert replace(waiting, delta=states.values[0]) == replace(
+            not_waiting, delta=states.values[0]
+        )
 
 
 def test_one_evaluation_takes_no_step(cache_folder: Path) -> None:

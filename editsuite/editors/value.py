@@ -7,6 +7,7 @@ prefixes, plus a KL term that holds the subject's essence and a weight decay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -155,7 +156,12 @@ def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Read
 
 
 def find_value(
-    states: LookupStates, readout: Readout, settings: ValueSettings, *, name: str
+    states: LookupStates,
+    readout: Readout,
+    settings: ValueSettings,
+    *,
+    name: str,
+    waits: bool | None = None,
 ) -> FoundValue:
     """Search the value vector by Adam, as the reference does.
 
@@ -164,11 +170,14 @@ def find_value(
         readout: logits as a function of the change.
         settings: the search's hyperparameters.
         name: the fact's id, for error messages.
+        waits: ask after every step whether the search is at its end. Without, all steps are run,
+            those after the end change nothing, and a GPU is never waited for; the default there.
 
     Raises:
         EditError: the loss is not finite.
     """
     initial = states.values[0]
+    waits = initial.device.type == "cpu" if waits is None else waits
     wanted = torch.tensor([t for row in states.rows for t in row.target], device=initial.device)
     target_rows = [row for row in states.rows if row.target]
     # Every prefix weighs the same, and every token of it: as the mean over rows of row means.
@@ -179,8 +188,9 @@ def find_value(
     optimizer = torch.optim.Adam([delta], lr=settings.v_lr)
     largest = settings.clamp_norm_factor * initial.norm()
     essence: Tensor | None = None
-    before: tuple[float, float] | None = None
-    steps = 0
+    seen: list[Tensor] = []  # negative log-likelihood and loss of every evaluation
+    stopped = torch.zeros((), dtype=torch.bool, device=initial.device)
+    steps = torch.zeros((), dtype=torch.long, device=initial.device)
     while True:
         both = torch.log_softmax(readout(delta), dim=-1)
         log_probs, now = torch.split(both, [len(wanted), 1])
@@ -190,21 +200,27 @@ def find_value(
         drift = torch.nn.functional.kl_div(essence, now, log_target=True, reduction="sum")
         decay = settings.v_weight_decay * delta.norm() / initial.norm() ** 2
         loss = nll + settings.kl_factor * drift + decay
-        value, nll_value = float(loss.detach()), float(nll.detach())
-        if not torch.isfinite(loss):
-            raise EditError(
-                f"fact {name}: the loss became {value} at step {steps}; the model's weights or "
-                "activations are no longer finite at the edited layer. Edit in float32, lower "
-                "v_lr, or stop the chain before this edit"
-            )
-        before = before or (nll_value, value)
+        seen.append(torch.stack([nll.detach(), loss.detach()]))
+        stopped = stopped | (loss.detach() < settings.early_stop) | ~torch.isfinite(loss.detach())
         # As in the reference, the last evaluation only looks: n steps mean n - 1 updates.
-        if value < settings.early_stop or steps >= settings.v_num_grad_steps - 1:
-            return FoundValue(delta.detach(), before[0], nll_value, before[1], value, steps)
+        if len(seen) >= settings.v_num_grad_steps or (waits and bool(stopped)):
+            return _found(delta.detach(), torch.stack(seen).cpu(), int(steps), name)
         (delta.grad,) = torch.autograd.grad(loss, delta)
+        before = delta.detach().clone()
         optimizer.step()
-        steps += 1
+        steps += ~stopped
         with torch.no_grad():
-            norm = delta.norm()
-            if norm > largest:
-                delta.mul_(largest / norm)
+            delta.mul_((largest / delta.norm()).clamp(max=1.0))
+            delta.copy_(torch.where(stopped, before, delta))
+
+
+def _found(delta: Tensor, seen: Tensor, steps: int, name: str) -> FoundValue:
+    """The result, from the losses of all evaluations; after ``steps`` updates nothing moved."""
+    (nll_before, loss_before), (nll_after, loss_after) = seen[0].tolist(), seen[steps].tolist()
+    if not math.isfinite(loss_after):
+        raise EditError(
+            f"fact {name}: the loss became {loss_after} at step {steps}; the model's weights or "
+            "activations are no longer finite at the edited layer. Edit in float32, lower "
+            "v_lr, or stop the chain before this edit"
+        )
+    return FoundValue(delta, nll_before, nll_after, loss_before, loss_after, steps)

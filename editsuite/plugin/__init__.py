@@ -149,10 +149,14 @@ def baseline(request: pytest.FixtureRequest, edit_case: EditCase, snapshot: Any)
     Where the plan has no baselines and none are asked for (foreign facts, another seed), every
     finite number is equal to it: the run observes, and its table says so.
     """
+    from editsuite.plugin.baseline_file import update_plan
     from editsuite.plugin.baselines import BaselineExtension, Observing, snapshot_index
+    from editsuite.plugin.cases import group_of
 
     session = request.config.stash[SESSION]
     file = session.baseline_file(edit_case)
     if not session.wants_baselines(edit_case) and not request.config.option.update_snapshots:
         return Observing(file)
+    if request.config.option.update_snapshots:
+        update_plan(file, group_of(request.node.nodeid), session.plan_digest(edit_case))
     return snapshot.use_extension(BaselineExtension)(name=snapshot_index(file))

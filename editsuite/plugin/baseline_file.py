@@ -79,14 +79,28 @@ def update_file(path: Path, groups: Mapping[str, Any]) -> None:
                 held.pop(name, None)
             else:
                 held[name] = _merged(group, held.get(name))
-        text = json.dumps(
-            {
-                "schema": SCHEMA,
-                "baselines": {name: held[name] for name in sorted(held, key=_place)},
-            },
-            indent=1,
-        )
-        write_text_atomically(path, text + "\n")
+        _write(path, held)
+
+
+def update_plan(path: Path, name: str, plan: str) -> None:
+    """Say of a group that is there that this plan gives its numbers, too.
+
+    Numbers within tolerance are not written anew; without this the file would go on naming a
+    plan that no run has any more.
+    """
+    if not path.exists():
+        return
+    with FileLock(lock_of(path)):
+        held = read_file(path)
+        if name in held and held[name]["plan"] != plan:
+            held[name]["plan"] = plan
+            _write(path, held)
+
+
+def _write(path: Path, held: Mapping[str, Any]) -> None:
+    ordered = {name: held[name] for name in sorted(held, key=_place)}
+    text = json.dumps({"schema": SCHEMA, "baselines": ordered}, indent=1)
+    write_text_atomically(path, text + "\n")
 
 
 def _merged(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,11 @@ class Reporter:
         """Find baselines that no check asks for any more."""
         if self._reader is not None:
             self._reader.stop()
+        if self._session.space:  # nothing will ever ask for this run's own looks again
+            from editsuite.runs.store import looks_folder
+
+            folder = looks_folder(self._session.settings.cache, self._session.space)
+            shutil.rmtree(folder, ignore_errors=True)
         config = self._session.config
         self._status = int(exitstatus)
         if not self._session.collected.rows or exitstatus != pytest.ExitCode.OK:

@@ -51,6 +51,13 @@ def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
+def looks_folder(root: Path, space: str) -> Path:
+    """Where looks are kept; a space of its own is a folder of its own, so that it can go."""
+    if not space:
+        return root / "looks"
+    return root / "looks" / f"space-{hashlib.sha256(space.encode()).hexdigest()[:12]}"
+
+
 class LookStore:
     """JSON values by key, each in a file that carries its checksum.
 
@@ -61,7 +68,7 @@ class LookStore:
     """
 
     def __init__(self, root: Path, space: str = "") -> None:
-        self._folder = root / "looks"
+        self._folder = looks_folder(root, space)
         self._space = space
         self._held: dict[str, Any] = {}
 
