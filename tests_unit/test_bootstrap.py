@@ -157,7 +157,7 @@ def test_another_python_version_installs_again(layout: Any) -> None:
 def test_the_stamp_tells_any_two_states_apart(
     tmp_path_factory: pytest.TempPathFactory, one: tuple[bytes, ...], other: tuple[bytes, ...]
 ) -> None:
-    layout = bootstrap.Layout(tmp_path_factory.getbasetemp())
+    layout = bootstrap.Layout(tmp_path_factory.mktemp("stamps"))
 
     def stamp(contents: tuple[bytes, ...]) -> object:
         (layout.root / "pyproject.toml").write_bytes(contents[0])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,13 @@ def test_an_interrupted_run_goes_on(checks: Checks, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHECKS_SLOW", "2")
     checks.pytester.makeconftest(CONFTEST)
     command = [sys.executable, "-m", "pytest", *checks.options(counts="4"), OBSERVE]
-    with subprocess.Popen(command, cwd=checks.folder, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command,
+        cwd=checks.folder,
+        stdout=subprocess.DEVNULL,
+        # Whoever runs the tests in a shell's background hands an ignored SIGINT down to them.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         deadline = time.monotonic() + 120
         while not kept(checks.cache) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -30,7 +30,8 @@ from editsuite.editors.covariance import CovarianceSource
 from editsuite.editors.hyperparameters import bounded, read_hyperparameters
 from editsuite.editors.lookup import LookupStates, lookup_rows, lookup_states
 from editsuite.editors.protocol import LowRank, Recorded, Update
-from editsuite.editors.value import FoundValue, find_value, plain_readout, resumed_readout
+from editsuite.editors.readout import plain_readout, resumed_readout
+from editsuite.editors.value import FoundValue, find_value
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest

@@ -122,7 +122,8 @@ def observed(request: pytest.FixtureRequest, edit_case: EditCase) -> Callable[[s
     The measures that are looked at are those of the check's ``edit_measures`` marker. Every
     observation is also carried to the report.
     """
-    from editsuite.plugin.cases import measures_of
+    from editsuite.plugin.baseline_file import update_plan
+    from editsuite.plugin.cases import group_of, measures_of
     from editsuite.plugin.collected import PROPERTY
 
     session = request.config.stash[SESSION]
@@ -131,6 +132,9 @@ def observed(request: pytest.FixtureRequest, edit_case: EditCase) -> Callable[[s
         try:
             found: list[Observation] = session.observe(edit_case, measures_of(request.node), prefix)
             carried = session.carry(request.node, edit_case, found)
+            if request.config.option.update_snapshots:
+                file, plan = session.baseline_file(edit_case), session.plan_digest(edit_case)
+                update_plan(file, group_of(request.node.nodeid), plan)
         except EditsuiteError as error:
             pytest.fail(str(error), pytrace=False)
         request.node.user_properties.append((PROPERTY, carried))
@@ -149,14 +153,10 @@ def baseline(request: pytest.FixtureRequest, edit_case: EditCase, snapshot: Any)
     Where the plan has no baselines and none are asked for (foreign facts, another seed), every
     finite number is equal to it: the run observes, and its table says so.
     """
-    from editsuite.plugin.baseline_file import update_plan
     from editsuite.plugin.baselines import BaselineExtension, Observing, snapshot_index
-    from editsuite.plugin.cases import group_of
 
     session = request.config.stash[SESSION]
     file = session.baseline_file(edit_case)
     if not session.wants_baselines(edit_case) and not request.config.option.update_snapshots:
         return Observing(file)
-    if request.config.option.update_snapshots:
-        update_plan(file, group_of(request.node.nodeid), session.plan_digest(edit_case))
     return snapshot.use_extension(BaselineExtension)(name=snapshot_index(file))
