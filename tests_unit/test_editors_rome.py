@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from editsuite.editors.lookup import LookupStates, lookup_rows, lookup_states
 from editsuite.editors.readout import resumed_readout
 from editsuite.editors.rome import BoundRome
 from editsuite.editors.value import find_value
-from editsuite.engine import DecoderStack, PaddedBatch
+from editsuite.engine import DecoderStack, PaddedBatch, Ways
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest
 
@@ -82,6 +82,17 @@ def test_the_resumed_way_gives_the_plain_ways_update(
     ]
     assert distance(change(ways[0]), change(ways[1])) < 1e-4
     assert ways[0].record["steps"] == ways[1].record["steps"] == 5
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("switch", [field.name for field in fields(Ways)])
+def test_every_switch_gives_the_same_update(
+    architecture: str, switch: str, cache_folder: Path
+) -> None:
+    loaded = tiny_model(architecture, 7)
+    other = DecoderStack(loaded, ways=Ways(**{switch: False}))
+    updates = [bind(stack, cache_folder).edit([FACT]) for stack in (stack_of(architecture), other)]
+    assert distance(change(updates[0]), change(updates[1])) < 1e-4
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
@@ -209,7 +220,7 @@ class DoubleStack(DecoderStack):
     """Logits in the model's own dtype, so that differences of a loss can be taken in float64."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        out: Tensor = self._head(self._norm(hidden))
+        out: Tensor = self.head(self.norm(hidden))
         return out
 
 

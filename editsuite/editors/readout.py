@@ -8,15 +8,23 @@ import torch
 from torch import Tensor
 
 from editsuite.editors.lookup import LookupRow, LookupStates
-from editsuite.engine import DecoderStack, LayerCache, Places, sight
+from editsuite.engine import (
+    Asked,
+    DecoderStack,
+    LayerCache,
+    Places,
+    Tail,
+    sight,
+    written_out,
+)
 
-#: From a change of the value: the logits at the target positions, and behind them, as the last
-#: row, those at the essence position.
-Readout = Callable[[Tensor], Tensor]
+#: From a change of the value, ``[hidden]``: the log-probabilities of all rows' target tokens,
+#: ``[targets]``, and of every token at the essence position, ``[vocabulary]``.
+Readout = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def resumed_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Readout:
-    """Logits as a function of the change, at the cost of what the change can reach.
+    """What the model says, at the cost of what the change can reach.
 
     A change at the subject's last token in layer L leaves alone every layer up to L and every
     position before the subject's last. So the lower layers ran once (``states``), the earlier
@@ -25,15 +33,33 @@ def resumed_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Re
     the vocabulary head only where the loss looks.
     """
     rows, hidden = states.rows, states.hidden
-    before = torch.cat([hidden[i, : row.lookup] for i, row in enumerate(rows)])[None]
-    after = torch.cat([hidden[i, row.lookup : len(row.ids)] for i, row in enumerate(rows)])[None]
+    after = torch.cat([hidden[i, row.lookup : len(row.ids)] for i, row in enumerate(rows)])
     earlier = Places.of([(0, row.lookup) for row in rows], hidden.device)
     later = Places.of([(row.lookup, len(row.ids) - row.lookup) for row in rows], hidden.device)
+    prefix = _before(stack, states, layer, earlier)
+    starts, read = _packed_places(rows, hidden.device)
+    asked = Asked(later, read, _wanted(states))
+    tail: Callable[[Tensor], tuple[Tensor, Tensor]]
+    if stack.ways.written_out and written_out(stack, layer + 1):
+        tail = Tail(stack, layer + 1, asked, earlier, prefix)
+    else:
+        tail = _general_tail(stack, layer + 1, asked, earlier, prefix)
+
+    def readout(delta: Tensor) -> tuple[Tensor, Tensor]:
+        change = delta.to(after.dtype).expand(len(rows), -1)
+        return tail(after.index_add(0, starts, change))
+
+    return readout
+
+
+def _before(stack: DecoderStack, states: LookupStates, layer: int, earlier: Places) -> LayerCache:
+    """Keys and values above the layer, of the positions before the subjects' last tokens."""
     cache = LayerCache(grow=True)
     if len(earlier):
+        parts = [states.hidden[i, : row.lookup] for i, row in enumerate(states.rows)]
         with torch.no_grad():
             stack.run(
-                before,
+                torch.cat(parts)[None],
                 start=layer + 1,
                 stop=stack.depth,
                 positions=earlier.position[None],
@@ -41,24 +67,39 @@ def resumed_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Re
                 key_positions=earlier.position[None],
                 cache=cache,
             )
-    prefix, keys = cache.frozen(), earlier.then(later)
-    mask = sight(later, keys)
-    starts, read = _packed_places(rows, hidden.device)
+    return cache.frozen()
 
-    def readout(delta: Tensor) -> Tensor:
-        change = delta.to(after.dtype).expand(1, len(rows), -1)
+
+def _general_tail(
+    stack: DecoderStack, start: int, asked: Asked, earlier: Places, cache: LayerCache
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """``Tail`` by transformers' own layers and torch's autograd, for every architecture."""
+    keys = earlier.then(asked.places)
+    mask = sight(asked.places, keys)
+
+    def tail(hidden: Tensor) -> tuple[Tensor, Tensor]:
         out = stack.run(
-            after.index_add(1, starts, change),
-            start=layer + 1,
+            hidden[None],
+            start=start,
             stop=stack.depth,
-            positions=later.position[None],
+            positions=asked.places.position[None],
             mask=mask,
             key_positions=keys.position[None],
-            cache=prefix,
+            cache=cache,
         )
-        return stack.logits(out[0].index_select(0, read))
+        return _said(stack.logits(out[0].index_select(0, asked.read)), asked.wanted)
 
-    return readout
+    return tail
+
+
+def _said(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Of logits at the target positions and, as the last row, at the essence position."""
+    log_probs = torch.log_softmax(logits, dim=-1)
+    return log_probs[:-1].gather(1, wanted[:, None])[:, 0], log_probs[-1]
+
+
+def _wanted(states: LookupStates) -> Tensor:
+    return torch.tensor([t for r in states.rows for t in r.target], device=states.hidden.device)
 
 
 def _packed_places(rows: tuple[LookupRow, ...], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -75,11 +116,11 @@ def _packed_places(rows: tuple[LookupRow, ...], device: torch.device) -> tuple[T
 
 
 def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Readout:
-    """The same logits the long way: transformers' own whole forward pass with a hook.
+    """The same the long way: transformers' own whole forward pass with a hook.
 
     Slow; kept as the twin that the fast way is tested against.
     """
-    rows = states.rows
+    rows, wanted = states.rows, _wanted(states)
     index = torch.arange(len(rows), device=stack.device)
     lookups = torch.tensor([row.lookup for row in rows], device=stack.device)
     at_rows = [i for i, row in enumerate(rows) for _ in row.target] + [len(rows) - 1]
@@ -87,7 +128,7 @@ def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Read
     at_columns.append(rows[-1].lookup)
     mlp = stack.layers[layer].get_submodule(stack.loaded.family.mlp)
 
-    def readout(delta: Tensor) -> Tensor:
+    def readout(delta: Tensor) -> tuple[Tensor, Tensor]:
         def add(_: object, __: object, output: Tensor) -> Tensor:
             changed = output.clone()
             changed[index, lookups] = changed[index, lookups] + delta.to(output.dtype)
@@ -102,6 +143,6 @@ def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Read
             ).logits.float()
         finally:
             handle.remove()
-        return logits[at_rows, at_columns]
+        return _said(logits[at_rows, at_columns], wanted)
 
     return readout

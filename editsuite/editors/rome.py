@@ -76,7 +76,7 @@ class Rome:
 
     name: str = "rome"
     variant: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    version: int = 3
+    version: int = 4
     card_key: str = "rome"
 
     def bind(

@@ -69,7 +69,7 @@ def find_value(
 
     Args:
         states: the lower part's states; row 0 is the prompt without a prefix.
-        readout: logits as a function of the change.
+        readout: what the model says as a function of the change.
         settings: the search's hyperparameters.
         name: the fact's id, for error messages.
         waits: ask after every step whether the search is at its end. Without, all steps are run,
@@ -80,7 +80,6 @@ def find_value(
     """
     initial = states.values[0]
     waits = initial.device.type == "cpu" if waits is None else waits
-    wanted = torch.tensor([t for row in states.rows for t in row.target], device=initial.device)
     target_rows = [row for row in states.rows if row.target]
     # Every prefix weighs the same, and every token of it: as the mean over rows of row means.
     weights = torch.cat(
@@ -94,9 +93,8 @@ def find_value(
     stopped = torch.zeros((), dtype=torch.bool, device=initial.device)
     steps = torch.zeros((), dtype=torch.long, device=initial.device)
     while True:
-        both = torch.log_softmax(readout(delta), dim=-1)
-        log_probs, now = torch.split(both, [len(wanted), 1])
-        nll = -(log_probs.gather(1, wanted[:, None])[:, 0] * weights).sum()
+        log_probs, now = readout(delta)
+        nll = -(log_probs * weights).sum()
         essence = now.detach() if essence is None else essence
         # Of the changed model from the unchanged one, in this order: KL(now || essence).
         drift = torch.nn.functional.kl_div(essence, now, log_target=True, reduction="sum")

@@ -13,8 +13,10 @@ from editsuite.engine.packing import Places, sight
 from editsuite.engine.resume import ResumeCache
 from editsuite.engine.scoring import Continuation, Scored, score
 from editsuite.engine.stack import DecoderStack, Ways
+from editsuite.engine.tail import Asked, Tail, written_out
 
 __all__ = [
+    "Asked",
     "Continuation",
     "DecoderStack",
     "LayerCache",
@@ -22,6 +24,7 @@ __all__ = [
     "Places",
     "ResumeCache",
     "Scored",
+    "Tail",
     "Ways",
     "batches",
     "causal_mask",
@@ -30,4 +33,5 @@ __all__ = [
     "score",
     "sight",
     "threads_keep_bits",
+    "written_out",
 ]

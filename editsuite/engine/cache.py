@@ -36,6 +36,10 @@ class LayerCache:
             self._stored[layer_idx] = (key_states, value_states)
         return key_states, value_states
 
+    def stored(self, layer: int) -> tuple[Tensor, Tensor] | None:
+        """A layer's keys and values, ``[batch, heads, positions, head_dim]`` each."""
+        return self._stored.get(layer)
+
     def frozen(self) -> LayerCache:
         """The same positions as a prefix that no longer grows."""
         return self._copy(grow=False)

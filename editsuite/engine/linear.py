@@ -8,7 +8,7 @@ few rows, on how many rows there are. oneDNN's do not, and it reads the same wei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,6 +65,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _product(x, weight, bias)
     out: Tensor = _Product.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return out
+
+
+def frozen_product(model: nn.Module) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    """The product for weights that get no gradient: oneDNN's, or torch's where that is not."""
+    if threads_keep_bits() and _plain_float32(model):
+        return lambda x, weight, bias: _product(x.contiguous(), weight, bias)
+    return nn.functional.linear
 
 
 class _Linear(nn.Linear):

@@ -29,11 +29,13 @@ class Ways:
             the one that transformers would make.
         share_prefixes: run a prefix that several requests have in common once.
         narrow_logits: make logits only at the positions that are read.
+        written_out: run the layers above an edit by ``Tail`` where the architecture allows.
     """
 
     fast_linear: bool = True
     share_prefixes: bool = True
     narrow_logits: bool = True
+    written_out: bool = True
 
 
 class DecoderStack:
@@ -68,11 +70,11 @@ class DecoderStack:
         self._linears = Linears(loaded.model.modules()) if self.ways.fast_linear else None
         family = loaded.family
         self.layers: nn.ModuleList = loaded.module(family.layers)  # type: ignore[assignment]
-        self._norm = loaded.module(family.final_norm)
+        self.norm = loaded.module(family.final_norm)
         self._embedding = loaded.module(family.embedding)
         self._trunk: Any = loaded.module(family.layers.rpartition(".")[0])
         model: Any = loaded.model
-        self._head: nn.Module = model.get_output_embeddings()
+        self.head: nn.Module = model.get_output_embeddings()
 
     @contextmanager
     def resumed(self, cache: ResumeCache | None) -> Iterator[None]:
@@ -94,6 +96,11 @@ class DecoderStack:
             yield
         finally:
             self._pace = before
+
+    def keep_pace(self) -> None:
+        """Call what ``paced`` was given; for forward passes that do not go through ``run``."""
+        if self._pace is not None:
+            self._pace()
 
     @property
     def depth(self) -> int:
@@ -138,8 +145,7 @@ class DecoderStack:
         Returns:
             The states entering layer ``stop``, ``[rows, width, hidden]``.
         """
-        if self._pace is not None:
-            self._pace()
+        self.keep_pace()
         with self._products():
             sight = Sight.of(mask, positions, key_positions, hidden.dtype)
             return self._run(hidden, range(start, stop), positions, sight, cache)
@@ -161,7 +167,7 @@ class DecoderStack:
             # a layer ignores the name that is not its own.
             out = layer(
                 hidden,
-                attention_mask=sight.within(self._window(layer)),
+                attention_mask=sight.within(self.window(layer)),
                 past_key_values=cache,
                 layer_past=cache,
                 **shared,
@@ -172,13 +178,19 @@ class DecoderStack:
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and vocabulary head on ``[..., hidden]``, giving float32 ``[..., vocab]``."""
         with self._products():
-            out: Tensor = self._head(self._norm(hidden))
+            out: Tensor = self.head(self.norm(hidden))
         return out.float()
 
     def _products(self) -> AbstractContextManager[None]:
         return self._linears.fast() if self._linears is not None else nullcontext()
 
-    def _window(self, layer: nn.Module) -> int | None:
+    def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine tables of a model with rotary positions, ``[tokens, head]`` each."""
+        weight = next(self.loaded.model.parameters())
+        cos, sin = self._trunk.rotary_emb(weight, position_ids=positions[None])
+        return cos[0], sin[0]
+
+    def window(self, layer: nn.Module) -> int | None:
         """A layer's sliding window in tokens (Mistral, some Qwen layers)."""
         attention = layer.get_submodule(self.loaded.family.attention)
         # Where windows differ between layers, each attention block holds its own (Qwen); where
