@@ -248,8 +248,8 @@ def main(
         given["mom2_n_tokens"] = tokens
     # A chain of its own for this code: an edit that is kept already takes no time.
     place = reports / "bench" / "growth" / f"{bench.code[:12]}-{int(bench.since)}"
-    chain, bound = chain_of(loaded, chosen, bench.cache(model), given=given, chains=place)
-    bound.prepare()
+    chain = chain_of(loaded, chosen, bench.cache(model), given=given, chains=place)
+    chain.editor.prepare()
     growth = Growth(bench, loaded, chain, chosen, repeats)
     wanted = [n for n in (*EDITS, *(FULL if full else ())) if not edits or n <= edits] or [edits]
     by_edits = growth.edits(wanted)

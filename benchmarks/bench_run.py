@@ -258,7 +258,8 @@ def measure(setting: Setting, *, edits: int, repeats: int) -> None:
     ]
     loaded = load_model(resolve_card(setting.model), device=setting.device, cache=setting.cache)
     layers = loaded.card.layers["rome"]
-    chain, bound = chain_of(loaded, layers[0], setting.cache)
+    chain = chain_of(loaded, layers[0], setting.cache)
+    bound = chain.editor
     if chain.sound() < max(counts) or not isinstance(bound, BoundRome):
         raise OptionError(f"{setting.cache} does not hold the run's chain; run with --fresh")
     edited = time_edits(setting, bound, chain, edits)

@@ -20,6 +20,9 @@ from editsuite.engine import DecoderStack
 from editsuite.engine.linear import linear, threads_keep_bits
 from editsuite.facts import EditRequest
 
+#: ``x @ w.T``.
+Product = Callable[[Tensor, Tensor], Tensor]
+
 #: Seconds of products behind each measured speed.
 LONG_ENOUGH = 0.4
 TOP = 15
@@ -144,19 +147,21 @@ def _head(stack: DecoderStack) -> nn.Module:
     return head
 
 
-def speed(weights: list[Tensor], rows: int, device: torch.device) -> float:
-    """Operations per second of ``x @ w.T`` and ``g @ w``, by the faster of the ways there are."""
-    ways: list[Callable[[Tensor, Tensor], Tensor]] = [_torch_product]
+def speed(
+    weights: list[Tensor], rows: int, device: torch.device, way: Product | None = None
+) -> float:
+    """Operations per second of ``x @ w.T`` and ``g @ w``; by the faster way where none is given."""
+    used = [torch_product] if way is None else [way]
     plain = all(w.dtype is torch.float32 and w.device.type == "cpu" for w in weights)
-    if threads_keep_bits() and plain:
-        ways.append(_engine_product)
+    if way is None and threads_keep_bits() and plain:
+        used.append(engine_product)
     inputs = [
         (torch.randn(rows, w.shape[1], device=device), torch.randn(rows, w.shape[0], device=device))
         for w in weights
     ]
     operations = sum(4.0 * rows * w.numel() for w in weights)
 
-    def run(way: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def run(way: Product) -> None:
         for w, (x, g) in zip(weights, inputs, strict=True):
             way(x.to(w.dtype), w)
             way(g.to(w.dtype), w.t())
@@ -164,14 +169,14 @@ def speed(weights: list[Tensor], rows: int, device: torch.device) -> float:
             torch.cuda.synchronize(device)
 
     with torch.no_grad():
-        return max(operations / _seconds(partial(run, way)) for way in ways)
+        return max(operations / _seconds(partial(run, way)) for way in used)
 
 
-def _torch_product(x: Tensor, weight: Tensor) -> Tensor:
+def torch_product(x: Tensor, weight: Tensor) -> Tensor:
     return nn.functional.linear(x, weight)
 
 
-def _engine_product(x: Tensor, weight: Tensor) -> Tensor:
+def engine_product(x: Tensor, weight: Tensor) -> Tensor:
     return linear(x, weight, None)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from editsuite.cards import LoadedModel, load_model, resolve_card, tiny_model
-from editsuite.chains import Chain, Plan
+from editsuite.chains import Chain, Editing, open_chain
 from editsuite.editors import method
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
@@ -53,29 +53,14 @@ class Setup:
 
     def chain(self, cache: Path) -> Chain:
         """The chain, as far as the cache keeps it."""
-        stack = DecoderStack(self.loaded)
-        editing = method(self.name)
-        bound = editing.bind(
-            stack,
-            layers=(self.layer,),
-            seed=0,
+        editing = Editing(
+            method(self.name),
+            (self.layer,),
+            self.requests,
+            "stones",
             hyperparameters=self.hyperparameters,
-            cache=self.statistics,
         )
-        plan = Plan(
-            card=self.loaded.card.name,
-            model=self.loaded.digest,
-            dtype=str(self.loaded.dtype).removeprefix("torch."),
-            editor=self.name,
-            version=editing.version,
-            layers=(self.layer,),
-            batch_size=1,
-            seed=0,
-            facts="stones",
-            requests=self.requests,
-            inputs=bound.inputs,
-        )
-        return Chain(stack, plan, bound, cache)
+        return open_chain(DecoderStack(self.loaded), editing, self.statistics, chains=cache)
 
 
 def child(work: Callable[[], None]) -> int:

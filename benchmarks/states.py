@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.bench import TINY
 from editsuite.cards import LoadedModel
-from editsuite.chains import Chain, ModelState, Plan
-from editsuite.editors import BoundEditor, LowRank, method
+from editsuite.chains import Chain, Editing, ModelState, open_chain
+from editsuite.editors import LowRank, method
 from editsuite.engine import DecoderStack
 from editsuite.facts import load_facts
 
@@ -47,7 +47,7 @@ def open_states(model: str, loaded: LoadedModel, layer: int, cache: Path) -> Sta
         layer: the edited layer.
         cache: the suite's cache.
     """
-    chain = None if model == TINY else chain_of(loaded, layer, cache)[0]
+    chain = None if model == TINY else chain_of(loaded, layer, cache)
     if chain is not None and chain.sound() >= max(COUNTS):
         digests = [chain.digest(count) for count in COUNTS]
         return States(f"the kept chain rome-L{layer}", digests, layer, chain.go)
@@ -62,8 +62,8 @@ def chain_of(
     *,
     given: Mapping[str, object] | None = None,
     chains: Path | None = None,
-) -> tuple[Chain, BoundEditor]:
-    """The chain that ``pytest -m rome`` edits at a layer, as far as it is kept, and its editor.
+) -> Chain:
+    """The chain that ``pytest -m rome`` edits at a layer, as far as it is kept.
 
     Args:
         loaded: the model, unedited.
@@ -72,25 +72,11 @@ def chain_of(
         given: hyperparameters over the card's.
         chains: where the chain is kept; the cache where None.
     """
-    stack, facts, editor = DecoderStack(loaded), load_facts("builtin"), method("rome")
-    own = loaded.card.hyperparameters.get(editor.card_key, {})
-    bound = editor.bind(
-        stack, layers=[layer], seed=0, hyperparameters={**own, **(given or {})}, cache=cache
+    facts = load_facts("builtin")
+    editing = Editing(
+        method("rome"), (layer,), facts.order(0), facts.name, hyperparameters=given or {}
     )
-    plan = Plan(
-        card=loaded.card.name,
-        model=loaded.digest,
-        dtype=str(loaded.dtype).removeprefix("torch."),
-        editor=editor.name,
-        version=editor.version,
-        layers=(layer,),
-        batch_size=1,
-        seed=0,
-        facts=facts.name,
-        requests=facts.order(0),
-        inputs=bound.inputs,
-    )
-    return Chain(stack, plan, bound, chains or cache), bound
+    return open_chain(DecoderStack(loaded), editing, cache, chains=chains)
 
 
 def made_up(loaded: LoadedModel, layer: int) -> Callable[[int], None]:

@@ -27,7 +27,7 @@ from rich.table import Table
 from torch import Tensor
 
 from editsuite.cards import cache_root, load_model, resolve_card
-from editsuite.chains import Chain, Plan
+from editsuite.chains import Chain, Editing, open_chain
 from editsuite.editors import method
 from editsuite.editors.contexts import context_prefixes
 from editsuite.editors.corpus import read_corpus, sample_texts
@@ -80,26 +80,13 @@ def open_bench(model: str, keep: Path) -> Bench:
 
 def chain_of(bench: Bench, editor: str, hyperparameters: Mapping[str, object]) -> Chain:
     """The chain over the built-in facts in the order of seed 0, as far as it is kept."""
-    facts, chosen = load_facts("builtin"), method(editor)
-    bound = chosen.bind(
-        bench.stack, layers=[LAYER], seed=0, hyperparameters=hyperparameters, cache=bench.keep
+    facts = load_facts("builtin")
+    editing = Editing(
+        method(editor), (LAYER,), facts.order(0), facts.name, hyperparameters=hyperparameters
     )
-    bound.prepare()
-    loaded = bench.stack.loaded
-    plan = Plan(
-        card=loaded.card.name,
-        model=loaded.digest,
-        dtype="float32",
-        editor=chosen.name,
-        version=chosen.version,
-        layers=(LAYER,),
-        batch_size=1,
-        seed=0,
-        facts=facts.name,
-        requests=facts.order(0),
-        inputs=bound.inputs,
-    )
-    return Chain(bench.stack, plan, bound, bench.keep)
+    chain = open_chain(bench.stack, editing, bench.keep)
+    chain.editor.prepare()
+    return chain
 
 
 def behaviour(

@@ -2,17 +2,20 @@
 
 from editsuite.chains.chain import Chain, JournalWarning, Progress
 from editsuite.chains.journal import Entry, Journal
+from editsuite.chains.opening import Editing, open_chain
 from editsuite.chains.plan import Plan, requests_digest
 from editsuite.chains.state import EditedWeight, ModelState
 
 __all__ = [
     "Chain",
     "EditedWeight",
+    "Editing",
     "Entry",
     "Journal",
     "JournalWarning",
     "ModelState",
     "Plan",
     "Progress",
+    "open_chain",
     "requests_digest",
 ]

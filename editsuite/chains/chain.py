@@ -63,7 +63,8 @@ class Chain:
         self.plan = plan
         self.journal = Journal(cache, plan)
         self.state = ModelState(stack.loaded, editor.parameters)
-        self._stack, self._editor, self._around = stack, editor, around
+        self.editor = editor
+        self._stack, self._around = stack, around
         self._sound = 0
         self._digests = [self.state.digest()]
 
@@ -134,7 +135,7 @@ class Chain:
         if self.sound() < index:
             self.go(0)
             with self._around():
-                self._editor.prepare()
+                self.editor.prepare()
         while (done := self.sound()) < index:
             requests = self.plan.batch(done + 1)
             if not requests:
@@ -146,7 +147,7 @@ class Chain:
             self._clear(done + 1)
             self.go(done)
             with self._around():
-                update = self._editor.edit(requests)
+                update = self.editor.edit(requests)
             self.state.apply(update.factors)
             entry = self.journal.append(done + 1, update, self._digests[done], self.state.digest())
             if progress is not None:

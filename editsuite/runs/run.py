@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from typing import Any
 
 from filelock import Timeout
 
 from editsuite.cards import ModelCard, load_model, resolve_card
-from editsuite.chains import Chain, Progress, requests_digest
+from editsuite.chains import Chain, Progress, open_chain, requests_digest
 from editsuite.engine import DecoderStack, ResumeCache
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
@@ -19,7 +18,7 @@ from editsuite.measures import Look, Measure, Observation, View, measures
 from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
 from editsuite.runs.memory import MemoryUse, memory_use
-from editsuite.runs.opening import open_chain
+from editsuite.runs.opening import editing_of
 from editsuite.runs.settings import RunSettings
 from editsuite.runs.store import LookStore, code_digest
 from editsuite.runs.threads import Threads
@@ -96,11 +95,14 @@ class Run:
         """The chain of a case, with the model free for it."""
         if case not in self._chains:
             self.free(None)
-            self._chains[case] = open_chain(self, case, self._editing)
+            self._chains[case] = open_chain(
+                self.stack,
+                editing_of(case, self.settings, self.facts.name, self.order),
+                self.settings.cache,
+                chains=self.settings.chains,
+                around=lambda: self._threads.editing(self.stack),
+            )
         return self._chains[case]
-
-    def _editing(self) -> AbstractContextManager[None]:
-        return self._threads.editing(self.stack)
 
     def free(self, chain: Chain | None) -> None:
         """Give the model to one chain: another chain's edits come off first."""
