@@ -60,7 +60,6 @@ from benchmarks.plain import Part, Plain, observations
 from benchmarks.states import chain_of
 from editsuite.cards import LoadedModel, cache_root, load_model, prepare_model, resolve_card
 from editsuite.chains import Chain
-from editsuite.editors import Update
 from editsuite.editors.rome import BoundRome
 from editsuite.errors import OptionError
 from editsuite.runs import TIERS, parse_counts
@@ -200,7 +199,7 @@ def time_edits(
         theirs = reference_edit(bound.stack, bound, chain.plan.requests[index], covariance)
         entry = chain.entry(index + 1)
         # Later edits of the chain start from an edited model; only the first is the same work.
-        apart = distance(Update(entry.factors, entry.record), theirs) if index == 0 else 0.0
+        apart = distance(entry.update, theirs) if index == 0 else 0.0
         return {"seconds": theirs.seconds, "distance": apart}
 
     return [

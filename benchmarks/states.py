@@ -11,7 +11,7 @@ import torch
 from benchmarks.bench import TINY
 from editsuite.cards import LoadedModel
 from editsuite.chains import Chain, Editing, ModelState, open_chain
-from editsuite.editors import LowRank, method
+from editsuite.editors import LowRank, Update, method
 from editsuite.engine import DecoderStack
 from editsuite.facts import load_facts
 
@@ -97,6 +97,6 @@ def made_up(loaded: LoadedModel, layer: int) -> Callable[[int], None]:
         if edits < state.index:
             state.reset()
         while state.index < edits:
-            state.apply({name: edit(state.index)})
+            state.apply(Update({name: edit(state.index)}, {}))
 
     return go

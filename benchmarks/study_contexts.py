@@ -84,7 +84,7 @@ def generalization(bench: Bench, number: int, tokens: int, facts: int) -> list[d
     state = ModelState(bench.stack.loaded, bound.parameters)
     for request in requests:
         if request.subject in CLOSE:
-            state.apply(bound.edit([request]).factors)
+            state.apply(bound.edit([request]))
             rows += answers(bench, request, edited=True)
             state.reset()
     return rows

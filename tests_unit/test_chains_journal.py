@@ -187,8 +187,8 @@ def test_records_and_factors_come_back_as_they_were(kept: Kept) -> None:
         assert entry.index == index
         assert dict(entry.record) == dict(update.record)
         for name, factors in update.factors.items():
-            assert entry.factors[name].output.equal(factors.output)
-            assert entry.factors[name].input.equal(factors.input)
+            assert entry.update.factors[name].output.equal(factors.output)
+            assert entry.update.factors[name].input.equal(factors.input)
     chain.go(0)
 
 

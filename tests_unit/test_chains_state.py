@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from editsuite.cards import FAMILIES
 from editsuite.chains import Chain, ModelState
-from editsuite.editors import LowRank
+from editsuite.editors import LowRank, Update
 from editsuite.errors import ChainError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -82,7 +82,7 @@ def test_factors_are_added_in_the_maps_own_orientation(architecture: str) -> Non
     before = weight.detach().clone()
     output, entering = torch.randn(32, 3), torch.randn(128, 3)
     state = ModelState(loaded, [name])
-    state.apply({name: LowRank(output, entering)})
+    state.apply(Update({name: LowRank(output, entering)}, {}))
     change = (weight - before).T if loaded.family.transposed else weight - before
     torch.testing.assert_close(change, output @ entering.T, rtol=1e-4, atol=1e-5)
     keys = torch.randn(5, 128)
@@ -101,7 +101,7 @@ def test_a_low_precision_state_is_the_rounded_sum() -> None:
     step = LowRank(torch.full((32, 1), 1e-2), torch.full((128, 1), 1e-2))
     state = ModelState(loaded, [name])
     for _ in range(500):
-        state.apply({name: step})
+        state.apply(Update({name: step}, {}))
     assert torch.equal(weight, state._sums[name].bfloat16())
     torch.testing.assert_close(weight.float(), before.float() + 0.05, rtol=0.01, atol=1e-3)
 
@@ -111,7 +111,7 @@ def test_the_originals_stand_beside_the_current() -> None:
     name = loaded.down_proj_name(1)
     state = ModelState(loaded, [name])
     before = loaded.down_proj_weight(1).detach().clone()
-    state.apply({name: LowRank(torch.ones(32, 1), torch.ones(128, 1))})
+    state.apply(Update({name: LowRank(torch.ones(32, 1), torch.ones(128, 1))}, {}))
     held = state.weights()[name]
     assert torch.equal(held.original, before)
     assert held.current.data_ptr() == loaded.down_proj_weight(1).data_ptr()
@@ -123,9 +123,11 @@ def test_an_update_that_does_not_fit_takes_all_edits_off() -> None:
     names = [loaded.down_proj_name(layer) for layer in (1, 2)]
     state = ModelState(loaded, names)
     good = LowRank(torch.ones(32, 1), torch.ones(128, 1))
-    state.apply(dict.fromkeys(names, good))
+    state.apply(Update(dict.fromkeys(names, good), {}))
     with pytest.raises(RuntimeError):
-        state.apply({names[0]: good, names[1]: LowRank(torch.ones(7, 1), torch.ones(5, 1))})
+        state.apply(
+            Update({names[0]: good, names[1]: LowRank(torch.ones(7, 1), torch.ones(5, 1))}, {})
+        )
     assert state.index == 0
     assert bits(loaded) == original
 

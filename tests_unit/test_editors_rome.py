@@ -139,7 +139,7 @@ def test_the_edited_map_sends_the_key_to_the_value(
     weight = loaded.down_proj_weight(bound.layer)
     shape = weight.shape
     state = ModelState(loaded, bound.parameters)
-    state.apply(bound.edit([FACT]).factors)
+    state.apply(bound.edit([FACT]))
     after = lookup_states(stack, rows, bound.layer)
     assert weight.shape == shape
     torch.testing.assert_close(after.keys, before.keys, rtol=0, atol=0)
@@ -363,7 +363,7 @@ def test_a_target_that_is_already_the_answer_changes_nothing(
     state = ModelState(loaded, (loaded.down_proj_name(1),))
     fact = EditRequest("The language spoken best by Orla", "Orla", "Welsh")
     taught = bind(stack, cache_folder, v_num_grad_steps=30, **teach).edit([fact])
-    state.apply(taught.factors)
+    state.apply(taught)
     # A random model of this size cannot say a word for certain: the bar is what it has reached.
     looked = bind(stack, cache_folder, v_num_grad_steps=1, **teach).edit([fact])
     reached = float(str(looked.record["loss_before"]))

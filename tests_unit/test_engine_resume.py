@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from editsuite.cards import FAMILIES, LoadedModel, tiny_model
 from editsuite.chains import ModelState
-from editsuite.editors import LowRank
+from editsuite.editors import LowRank, Update
 from editsuite.engine import Continuation, DecoderStack, ResumeCache, Scored, Ways, generate, score
 from editsuite.engine.resume import MEBI
 
@@ -74,7 +74,7 @@ def test_scores_of_every_state_are_bit_for_bit_those_of_a_full_run(
         with stack.resumed(kept):
             assert score(stack, ITEMS, token_budget=budget) == full
             assert score(stack, ITEMS, token_budget=budget) == full
-        state.apply(edit(loaded, seed))
+        state.apply(Update(edit(loaded, seed), {}))
     assert bits(full) != bits(score(stack, ITEMS, token_budget=budget))  # the edits do something
 
 
@@ -90,7 +90,7 @@ def test_generations_of_every_state_are_those_of_a_full_run(architecture: str) -
         with stack.resumed(kept):
             assert generate(stack, prompts, **ways) == full
             assert generate(stack, prompts, **ways) == full
-        state.apply(edit(loaded, seed))
+        state.apply(Update(edit(loaded, seed), {}))
 
 
 @cache
@@ -136,7 +136,7 @@ def test_any_mix_of_states_prompts_and_orders_gives_what_plain_transformers_give
     for edits, items in visits:
         state.reset()
         for seed in range(edits):
-            state.apply(edit(stack.loaded, seed))
+            state.apply(Update(edit(stack.loaded, seed), {}))
         with stack.resumed(kept):
             scored = score(stack, items, token_budget=budget)
         for item, ours in zip(items, scored, strict=True):

@@ -332,7 +332,7 @@ def test_an_unedited_matrix_has_not_moved(chain: Chain) -> None:
 
 def test_a_chains_drift_is_that_of_its_factors(chain: Chain) -> None:
     chain.go(1)
-    (factors,) = chain.entry(1).factors.values()
+    (factors,) = chain.entry(1).update.factors.values()
     assert isinstance(factors, LowRank)
     ((_, weight),) = chain.weights().items()
     measure = Parameters()

@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 
 from editsuite.chains.journal import Entry, Journal
 from editsuite.chains.plan import Plan
-from editsuite.chains.state import EditedWeight, ModelState
-from editsuite.editors.protocol import BoundEditor
+from editsuite.chains.state import ModelState
+from editsuite.editors.protocol import BoundEditor, BringsState, State, Weight
 from editsuite.engine import DecoderStack
 from editsuite.errors import ChainError
 
@@ -62,7 +62,11 @@ class Chain:
     ) -> None:
         self.plan = plan
         self.journal = Journal(cache, plan)
-        self.state = ModelState(stack.loaded, editor.parameters)
+        self.state: State = (
+            editor.open_state()
+            if isinstance(editor, BringsState)
+            else ModelState(stack.loaded, editor.parameters)
+        )
         self.editor = editor
         self._stack, self._around = stack, around
         self._sound = 0
@@ -148,10 +152,10 @@ class Chain:
             self.go(done)
             with self._around():
                 update = self.editor.edit(requests)
-            self.state.apply(update.factors)
+            self.state.apply(update)
             entry = self.journal.append(done + 1, update, self._digests[done], self.state.digest())
             if progress is not None:
-                progress(Progress(done + 1, goal or index, entry.record))
+                progress(Progress(done + 1, goal or index, entry.update.record))
 
     def _clear(self, index: int) -> None:
         """Remove what stands where the next edit goes: it was found unfit by ``sound``."""
@@ -184,7 +188,7 @@ class Chain:
         if index == self.state.index:
             return
         while self.state.index < index:
-            self.state.apply(self.entry(self.state.index + 1).factors)
+            self.state.apply(self.entry(self.state.index + 1).update)
         if self.state.digest() != self._digests[index]:
             self.state.reset()
             raise ChainError(
@@ -206,6 +210,6 @@ class Chain:
             raise ChainError(f"chain {self.plan.digest[:12]} has no state {index} yet")
         return self._digests[index]
 
-    def weights(self) -> Mapping[str, EditedWeight]:
+    def weights(self) -> Mapping[str, Weight]:
         """The edited matrices in the present state."""
         return self.state.weights()

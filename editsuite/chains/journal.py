@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from editsuite.chains.plan import Plan
-from editsuite.editors.protocol import LowRank, Recorded, Update
+from editsuite.editors.protocol import Change, Dense, LowRank, Recorded, Update
 from editsuite.errors import ChainError
 from editsuite.files import write_text_atomically
 from editsuite.sealed import SUFFIX, find_sealed, seal, unseal
 
 PLAN_FILE = "plan.json"
-OUTPUT, INPUT = ".output", ".input"
+OUTPUT, INPUT, DELTA = ".output", ".input", ".delta"
+#: Before the names of what is no change of a weight.
+OWN = "own:"
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,20 @@ class Entry:
 
     Attributes:
         index: its place in the chain, from 1.
-        factors: the change of each weight.
-        record: what the method said of it.
+        update: the change, and what the method said of it.
         before: digest of the state it was computed on.
         after: digest of the state it leads to.
     """
 
     index: int
-    factors: Mapping[str, LowRank]
-    record: Mapping[str, Recorded]
+    update: Update
     before: str
     after: str
+
+    @property
+    def record(self) -> Mapping[str, Recorded]:
+        """What the method said of the edit."""
+        return self.update.record
 
 
 class Journal:
@@ -59,10 +66,13 @@ class Journal:
 
     def append(self, index: int, update: Update, before: str, after: str) -> Entry:
         """Keep an edit; when this returns, it has reached the disk."""
-        tensors = {}
-        for name, low_rank in update.factors.items():
-            tensors[name + OUTPUT] = low_rank.output
-            tensors[name + INPUT] = low_rank.input
+        tensors = {OWN + name: tensor for name, tensor in update.tensors.items()}
+        for name, change in update.factors.items():
+            if isinstance(change, Dense):
+                tensors[name + DELTA] = change.delta
+            else:
+                tensors[name + OUTPUT] = change.output
+                tensors[name + INPUT] = change.input
         metadata = {
             "plan": self.plan.digest,
             "index": str(index),
@@ -71,7 +81,7 @@ class Journal:
             "record": json.dumps(dict(update.record), ensure_ascii=False),
         }
         seal(self.folder, _stem(index), tensors, metadata)
-        return Entry(index, update.factors, update.record, before, after)
+        return Entry(index, update, before, after)
 
     def paths(self, index: int) -> list[Path]:
         """The files kept for an edit: one, or none."""
@@ -110,12 +120,26 @@ class Journal:
                 f"{held.metadata.get('index')}; here belongs plan {self.plan.digest[:12]}, edit "
                 f"{index}. It is made anew"
             )
-        names = {name.removesuffix(OUTPUT) for name in held.tensors if name.endswith(OUTPUT)}
-        factors = {
-            name: LowRank(held.tensors[name + OUTPUT], held.tensors[name + INPUT]) for name in names
-        }
-        record = json.loads(held.metadata["record"])
-        return Entry(index, factors, record, held.metadata["before"], held.metadata["after"])
+        update = Update(
+            _changes(held.tensors),
+            json.loads(held.metadata["record"]),
+            {n.removeprefix(OWN): t for n, t in held.tensors.items() if n.startswith(OWN)},
+        )
+        return Entry(index, update, held.metadata["before"], held.metadata["after"])
+
+
+def _changes(tensors: Mapping[str, Tensor]) -> dict[str, Change]:
+    """The changes of weights among an entry's tensors."""
+    found: dict[str, Change] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(OWN):
+            continue
+        if name.endswith(DELTA):
+            found[name.removesuffix(DELTA)] = Dense(tensor)
+        elif name.endswith(OUTPUT):
+            weight = name.removesuffix(OUTPUT)
+            found[weight] = LowRank(tensor, tensors[weight + INPUT])
+    return found
 
 
 def _stem(index: int) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from editsuite.cards import LoadedModel
-from editsuite.editors.protocol import LowRank
+from editsuite.editors.protocol import Change, Dense, Update, Weight
 
 
 @dataclass(frozen=True)
@@ -51,26 +51,21 @@ class ModelState:
         return weight.data if weight.dtype == torch.float32 else self._original[name].float()
 
     @torch.no_grad()
-    def apply(self, factors: Mapping[str, LowRank]) -> None:
-        """Put on one more edit; if that fails half-way, all edits are taken off."""
+    def apply(self, update: Update) -> None:
+        """Put on one more update; if that fails half-way, all are taken off."""
         try:
-            self._add(factors)
+            self._add(update.factors)
         except BaseException:
             self.reset()
             raise
         self.index += 1
 
-    def _add(self, factors: Mapping[str, LowRank]) -> None:
-        for name, low_rank in factors.items():
+    def _add(self, factors: Mapping[str, Change]) -> None:
+        for name, change in factors.items():
             total = self._sums[name]
-            for column in range(low_rank.output.shape[1]):
-                output = low_rank.output[:, column].to(total.device)
-                entering = low_rank.input[:, column].to(total.device)
-                if self._loaded.family.transposed:
-                    output, entering = entering, output
-                # A product and a sum of their own: one fused step would round otherwise on
-                # another device.
-                total.add_(torch.outer(output, entering))
+            for step in _steps(change):
+                step = step.to(total.device)
+                total.add_(step.T if self._loaded.family.transposed else step)
             if total.data_ptr() != self._weights[name].data_ptr():
                 self._weights[name].copy_(total)
 
@@ -83,7 +78,7 @@ class ModelState:
                 self._sums[name].copy_(self._original[name])
         self.index = 0
 
-    def weights(self) -> Mapping[str, EditedWeight]:
+    def weights(self) -> Mapping[str, Weight]:
         """The edited matrices beside the originals."""
         return {
             name: EditedWeight(self._original[name], weight.detach())
@@ -97,3 +92,13 @@ class ModelState:
             digest.update(name.encode())
             digest.update(total.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def _steps(change: Change) -> Iterator[Tensor]:
+    """A change as matrices to be added one after another, ``[d_out, d_in]`` each."""
+    if isinstance(change, Dense):
+        yield change.delta
+        return
+    for column in range(change.output.shape[1]):
+        # A product and then a sum: one fused step would round otherwise on another device.
+        yield torch.outer(change.output[:, column], change.input[:, column])

@@ -8,21 +8,35 @@ from editsuite.editors.names import METHOD_HELP
 from editsuite.late import late
 
 if TYPE_CHECKING:
-    from editsuite.editors.protocol import BoundEditor, LowRank, Method, Recorded, Update
+    from editsuite.editors.protocol import (
+        BoundEditor,
+        Change,
+        Dense,
+        LowRank,
+        Method,
+        Recorded,
+        State,
+        Update,
+        Weight,
+    )
     from editsuite.editors.registry import method, methods
 
 __all__ = [
     "METHOD_HELP",
     "BoundEditor",
+    "Change",
+    "Dense",
     "LowRank",
     "Method",
     "Recorded",
+    "State",
     "Update",
+    "Weight",
     "method",
     "methods",
 ]
 
-_PROTOCOL = ("BoundEditor", "LowRank", "Method", "Recorded", "Update")
+_PROTOCOL = tuple(name for name in __all__ if name[0].isupper() and name != "METHOD_HELP")
 __getattr__ = late(
     __name__,
     {

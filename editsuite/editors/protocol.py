@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -31,16 +31,79 @@ class LowRank:
 
 
 @dataclass(frozen=True)
+class Dense:
+    """A change of a linear map that has no few factors, in the map's own orientation.
+
+    Attributes:
+        delta: ``[d_out, d_in]`` float32.
+    """
+
+    delta: Tensor
+
+
+#: How a weight changes.
+Change = LowRank | Dense
+
+
+@dataclass(frozen=True)
 class Update:
     """What an editor wants changed; it never changes the model itself.
 
     Attributes:
         factors: by full parameter name, the change of that weight.
         record: what the method has to say of the edit (losses, norms, seconds).
+        tensors: what else makes the next state, for a method with a state of its own.
     """
 
-    factors: Mapping[str, LowRank]
+    factors: Mapping[str, Change]
     record: Mapping[str, Recorded]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Weight(Protocol):
+    """An edited matrix and what it was."""
+
+    @property
+    def original(self) -> Tensor: ...
+    @property
+    def current(self) -> Tensor: ...
+
+
+class State(Protocol):
+    """A model that can be walked through the states of one chain.
+
+    A state is the same bits whichever way it was reached, and state 0 is the unedited model.
+    """
+
+    @property
+    def index(self) -> int:
+        """Number of updates in the model."""
+        ...
+
+    def apply(self, update: Update) -> None:
+        """Put on one more update; if that fails half-way, all are taken off."""
+        ...
+
+    def reset(self) -> None:
+        """Take all updates off: the model is bit for bit the unedited one."""
+        ...
+
+    def weights(self) -> Mapping[str, Weight]:
+        """The matrices that the method may change, beside the originals."""
+        ...
+
+    def digest(self) -> str:
+        """Hex sha256 over all that the updates changed."""
+        ...
+
+
+@runtime_checkable
+class BringsState(Protocol):
+    """A bound editor whose edits are not changes of weights (a codebook, an adapter)."""
+
+    def open_state(self) -> State:
+        """The unedited model as a state of this editor's own kind."""
+        ...
 
 
 class BoundEditor(Protocol):
@@ -82,6 +145,16 @@ class Method(Protocol):
     @property
     def card_key(self) -> str:
         """Under which name a card keeps the method's layers and hyperparameters."""
+        ...
+
+    @property
+    def spans(self) -> bool:
+        """Whether one chain edits all the layers that are named; else each is a chain."""
+        ...
+
+    @property
+    def batches(self) -> bool:
+        """Whether one update can hold several requests."""
         ...
 
     @property

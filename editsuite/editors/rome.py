@@ -78,6 +78,8 @@ class Rome:
     variant: Mapping[str, object] = dataclasses.field(default_factory=dict)
     version: int = 4
     card_key: str = "rome"
+    spans: bool = False
+    batches: bool = False
 
     def bind(
         self,

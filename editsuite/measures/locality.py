@@ -27,7 +27,7 @@ class Locality:
     name: str = "locality"
     identity: str = f"locality-1-{ANSWER_TOKENS}"
 
-    def looks(self, edits: int) -> Sequence[Look]:
+    def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
         """The same questions to the unedited model and to the state."""
         return [Look(0, 1, edits), Look(edits, 1, edits)]
 
@@ -46,7 +46,9 @@ class Locality:
         greedy = generate(stack, [t.context_ids for t in tokens], max_new_tokens=ANSWER_TOKENS)
         return {"forced": [list(s.predicted) for s in scored], "greedy": [list(g) for g in greedy]}
 
-    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+    def observe(
+        self, edits: int, seen: Mapping[Look, Any], batch: int = 1
+    ) -> tuple[Observation, ...]:
         """Share of equal tokens along the answer; share of equal greedy answers."""
         before, after = (seen[look] for look in self.looks(edits))
         if not before["forced"]:

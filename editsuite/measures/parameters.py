@@ -35,7 +35,7 @@ class Parameters:
     name: str = "parameters"
     identity: str = "parameters-1"
 
-    def looks(self, edits: int) -> Sequence[Look]:
+    def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
         """The state itself; the originals stand beside the weights."""
         return [Look(edits)]
 
@@ -51,7 +51,9 @@ class Parameters:
             "norm": float(after.norm() / before.norm()),
         }
 
-    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+    def observe(
+        self, edits: int, seen: Mapping[Look, Any], batch: int = 1
+    ) -> tuple[Observation, ...]:
         """Correlation, ``|W' - W| / |W|`` and ``|W'| / |W|`` (Frobenius)."""
         (held,) = (seen[look] for look in self.looks(edits))
         n = held["n"]

@@ -39,7 +39,7 @@ class Perplexity:
         """Digest of the passages."""
         return hashlib.sha256(json.dumps(prose()).encode()).hexdigest()
 
-    def looks(self, edits: int) -> Sequence[Look]:
+    def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
         """The unedited model and the state."""
         return [Look(0), Look(edits)]
 
@@ -53,7 +53,9 @@ class Perplexity:
             "tokens": [len(s.log_probs) for s in scored],
         }
 
-    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+    def observe(
+        self, edits: int, seen: Mapping[Look, Any], batch: int = 1
+    ) -> tuple[Observation, ...]:
         """Perplexity in the state, and its ratio to the unedited model's, pair by pair."""
         before, after = (seen[look] for look in self.looks(edits))
         gains = [b - a for a, b in zip(before["nll"], after["nll"], strict=True)]

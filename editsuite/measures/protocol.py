@@ -70,14 +70,16 @@ class Measure(Protocol):
         """Digest of the items and settings that a look depends on."""
         ...
 
-    def looks(self, edits: int) -> Sequence[Look]:
-        """The looks needed to observe the model after ``edits`` edits."""
+    def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
+        """The looks needed to observe the model after ``edits`` edits, made ``batch`` at a time."""
         ...
 
     def look(self, view: View) -> Any:
         """See the model in one state; gives JSON values."""
         ...
 
-    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+    def observe(
+        self, edits: int, seen: Mapping[Look, Any], batch: int = 1
+    ) -> tuple[Observation, ...]:
         """Conclude from what was seen."""
         ...

@@ -101,11 +101,11 @@ class Recall:
         """The items are the facts themselves, which the look names."""
         return "recall-1"
 
-    def looks(self, edits: int) -> Sequence[Look]:
-        """One state about all its facts, or every state about its latest."""
+    def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
+        """One state about all its facts, or every state about its latest batch."""
         if self.scope == "sequential":
             return [Look(edits, 1, edits)]
-        return [Look(state, state, state) for state in range(1, edits + 1)]
+        return [Look(at, at - batch + 1, at) for at in range(batch, edits + 1, batch)]
 
     def look(self, view: View) -> Any:
         """Scores and answers for prompts and rephrases."""
@@ -121,12 +121,14 @@ class Recall:
             for part, items in parts.items()
         }
 
-    def observe(self, edits: int, seen: Mapping[Look, Any]) -> tuple[Observation, ...]:
+    def observe(
+        self, edits: int, seen: Mapping[Look, Any], batch: int = 1
+    ) -> tuple[Observation, ...]:
         """Four shares: each part, both ways; a part without items is left out."""
         observations = []
         for part in ("reliability", "generalization"):
             for mode in MODES:
-                scores = [s for look in self.looks(edits) for s in seen[look][part][mode]]
+                scores = [s for look in self.looks(edits, batch) for s in seen[look][part][mode]]
                 if scores:
                     observations.append(share(f"{part}.{self.scope}.{mode}", scores))
         return tuple(observations)

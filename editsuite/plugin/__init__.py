@@ -17,6 +17,7 @@ import pytest
 from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import EditsuiteError
 from editsuite.plugin import options
+from editsuite.plugin.checks import check_settings
 from editsuite.plugin.workers import take_share
 from editsuite.runs.settings import TIERS
 
@@ -56,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         options.check_rootdir(config)
         settings, _ = session.settings, session.methods
         if options.given(config) and not hasattr(config, "workerinput"):
-            options.check_settings(settings)
+            check_settings(settings)
     except EditsuiteError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from editsuite.cards import ModelCard
 from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import OptionError, listing
 from editsuite.runs import TIERS, Case, RunSettings, Wanted
+
+if TYPE_CHECKING:
+    from editsuite.editors import Method
 
 #: Name of the fixture that a check is multiplied by.
 FIXTURE = "edit_case"
@@ -47,20 +51,43 @@ def wanted_methods(markexpr: str, chosen: str) -> tuple[str, ...]:
 
 
 def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[EditCase]:
-    """All states of a run: counts outermost, so that every chain's first states come first."""
+    """All states of a run: counts outermost, so that every chain's first states come first.
+
+    A chain that edits in batches passes the counts that are whole batches; others are left out.
+    """
     from editsuite.editors import method  # imports torch
 
-    found = []
-    for edits in settings.counts:
-        for name in names:
-            key = method(name).card_key
-            layers = settings.layers or card.layers.get(key, ())
-            if not layers:
-                raise OptionError(
-                    f"card {card.name} names no layer for {name}; give one with --edit-layers"
-                )
-            found += [EditCase(Case(name, (layer,)), edits) for layer in layers]
+    chains = [case for name in names for case in _chains(settings, card, method(name))]
+    found = [
+        EditCase(case, edits)
+        for edits in settings.counts
+        for case in chains
+        if edits % case.batch == 0
+    ]
+    left_out = {case.batch for case in chains} - {case.case.batch for case in found}
+    if left_out:
+        raise OptionError(
+            f"--edit-batch-size {max(left_out)} divides none of the counts "
+            f"{listing(map(str, settings.counts))}; give counts that are whole batches "
+            "(--edit-counts)"
+        )
     return found
+
+
+def _chains(settings: RunSettings, card: ModelCard, method: Method) -> list[Case]:
+    """The chains of one method: one for each batch size, and for each layer or all of them."""
+    layers = settings.layers or card.layers.get(method.card_key, ())
+    if not layers:
+        raise OptionError(
+            f"card {card.name} names no layer for {method.name}; give one with --edit-layers"
+        )
+    if settings.batches != (1,) and not method.batches:
+        raise OptionError(
+            f"{method.name} edits one fact at a time; leave --edit-batch-size at 1, or choose "
+            "another method (-m memit)"
+        )
+    places = [tuple(layers)] if method.spans else [(layer,) for layer in layers]
+    return [Case(method.name, place, batch) for batch in settings.batches for place in places]
 
 
 def parameter(case: EditCase) -> pytest.ParameterSet:

@@ -52,8 +52,8 @@ def rows(
         )
         found.append(
             {
-                "method": case.case.method,
-                "layer": case.case.layers[0],
+                "method": case.case.name,
+                "layer": list(case.case.layers),
                 "edits": case.edits,
                 "name": o.name,
                 "value": jsonable(o.value),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from editsuite.cards import ModelCard, cache_root, resolve_card
-from editsuite.errors import EditsuiteError, OptionError, listing
-from editsuite.facts import load_facts, parse_seed
+from editsuite.cards import cache_root
+from editsuite.errors import OptionError, listing
+from editsuite.facts import parse_seed
 from editsuite.runs.settings import (
     DTYPES,
     TIERS,
     RunSettings,
+    parse_batches,
     parse_counts,
     parse_layers,
     tier_counts,
@@ -52,7 +52,19 @@ OPTIONS = (
     ),
     Option("tier", "TIER", "standard", f"how far to go: {', '.join(TIERS)}"),
     Option("counts", "N,N,...", "", "numbers of edits to observe at; overrides the tier's"),
-    Option("layers", "L,L,...", "", "layers to edit, one chain each (default: the card's)"),
+    Option(
+        "layers",
+        "L,L,...",
+        "",
+        "layers to edit (default: the card's): one chain each, or all in one chain for methods "
+        "that spread an edit over layers",
+    ),
+    Option(
+        "batch-size",
+        "N,N,...",
+        "1",
+        "facts of one edit, one chain for each size; only for methods that edit in batches",
+    ),
     Option("methods", "M,M,...", "", "methods to check (default: those that -m names, else rome)"),
     Option("seed", "SEED", "0", "seed of fact order and context prefixes: a number, or a b c d"),
     Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
@@ -163,54 +175,5 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         dtype=dtype,
         cache=cache_root(Path(cache) if cache else None),
         space=space,
+        batches=parse_batches(value(config, "batch-size")),
     )
-
-
-def check_settings(settings: RunSettings) -> ModelCard:
-    """Check what needs the card and the facts, before any model is loaded.
-
-    Raises:
-        EditsuiteError: an unknown model or layer, facts that cannot be read or do not suffice.
-    """
-    try:
-        card = resolve_card(settings.model)
-    except EditsuiteError as error:
-        raise OptionError(f"--edit-model {settings.model}: {error}") from error
-    for layer in settings.layers or ():
-        if layer >= card.n_layers:
-            raise OptionError(
-                f"--edit-layers names layer {layer}; {card.name} has layers 0 to "
-                f"{card.n_layers - 1}"
-            )
-    order = load_facts(settings.facts).order(settings.seed)
-    if max(settings.counts) > len(order):
-        raise OptionError(
-            f"{max(settings.counts)} edits are wanted, {settings.facts} holds {len(order)} usable "
-            "facts; lower --edit-counts or --edit-tier, or give more facts with --edit-facts"
-        )
-    _check_machine(settings)
-    _check_cache(settings.cache)
-    return card
-
-
-def _check_machine(settings: RunSettings) -> None:
-    """See that the device is there and can work in the dtype; the usual ones always are."""
-    if settings.device in ("auto", "cpu") and settings.dtype != "float16":
-        return
-    from editsuite.cards.devices import resolve_device, resolve_dtype  # imports torch
-
-    resolve_dtype(settings.dtype, resolve_device(settings.device))
-
-
-def _check_cache(cache: Path) -> None:
-    """See that the cache can be written to, before an hour's work is to be kept there."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(
-            f"the cache folder {cache} cannot be made ({error}); choose another with --edit-cache"
-        ) from error
-    if not os.access(cache, os.W_OK):
-        raise OptionError(
-            f"the cache folder {cache} cannot be written to; choose another with --edit-cache"
-        )

@@ -17,12 +17,16 @@ from editsuite.errors import OptionError
 from editsuite.plugin import options
 from editsuite.plugin.baseline_file import expected_of, jsonable, read_file
 from editsuite.plugin.cases import EditCase, cases, group_of, wanted_methods
+from editsuite.plugin.checks import check_settings
 from editsuite.plugin.collected import Collected, rows
 from editsuite.plugin.workers import Share, apply_share, cpus
 
 if TYPE_CHECKING:
     from editsuite.measures import Observation
     from editsuite.runs import Run, RunSettings
+
+#: Facts of a batch that the report shows.
+SHOWN = 3
 
 
 @dataclass
@@ -75,7 +79,7 @@ class EditSession:
     @cached_property
     def cases(self) -> list[EditCase]:
         """The states to check."""
-        return cases(self.settings, options.check_settings(self.settings), self.methods)
+        return cases(self.settings, check_settings(self.settings), self.methods)
 
     @cached_property
     def run(self) -> Run:
@@ -94,8 +98,8 @@ class EditSession:
     def baseline_file(self, case: EditCase) -> Path:
         """The file that holds a chain's baselines."""
         folder = self.config.rootpath / options.value(self.config, "baselines")
-        layers = "-".join(map(str, case.case.layers))
-        name = f"L{layers}" if self.standard else f"L{layers}.{self._variant}"
+        own = f"L{case.case.where}" + (f".b{case.case.batch}" if case.case.batch > 1 else "")
+        name = own if self.standard else f"{own}.{self._variant}"
         return folder / self.run.card.name / case.case.method / f"{name}.json"
 
     @property
@@ -139,11 +143,12 @@ class EditSession:
         if self.wants_baselines(case):
             group = read_file(self.baseline_file(case)).get(group_of(item.nodeid))
             expected = expected_of(group, self.baseline_file(case)) if group else {}
+        plan = run.chain(case.case).plan
         edits = [
             {
                 **record,
-                "prompt": run.order[record["index"] - 1].prompt,
-                "target": run.order[record["index"] - 1].target_new,
+                "prompt": "; ".join(r.prompt for r in plan.batch(record["index"])[:SHOWN]),
+                "target": "; ".join(r.target_new for r in plan.batch(record["index"])[:SHOWN]),
             }
             for record in run.records(case.case, case.edits)
         ]
@@ -152,9 +157,9 @@ class EditSession:
                 "rows": rows(case, observations, expected, item.nodeid),
                 "chain": {
                     "case": str(case.case),
-                    "method": case.case.method,
-                    "layer": case.case.layers[0],
-                    "plan": run.chain(case.case).plan.digest,
+                    "method": case.case.name,
+                    "layer": list(case.case.layers),
+                    "plan": plan.digest,
                     "edits": edits,
                 },
                 "memory": {self.worker: dataclasses.asdict(run.memory())},

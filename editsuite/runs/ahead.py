@@ -32,7 +32,7 @@ def _look(run: Run, wanted: Wanted) -> bool:
     chain = run.chain(wanted.case)
     measure = measures()[wanted.measure]
     sound = chain.sound()
-    for look in measure.looks(wanted.edits):
+    for look in measure.looks(wanted.edits, wanted.case.batch):
         if chain.plan.index_of(look.state) > sound or run.known(wanted.case, measure, look):
             continue
         try:

@@ -12,13 +12,25 @@ class Case:
     Attributes:
         method: name of the method.
         layers: edited layers.
+        batch: facts of one edit.
     """
 
     method: str
     layers: tuple[int, ...]
+    batch: int = 1
+
+    @property
+    def name(self) -> str:
+        """The method, and the batch size where it is not 1."""
+        return self.method if self.batch == 1 else f"{self.method}-b{self.batch}"
+
+    @property
+    def where(self) -> str:
+        """The layers: ``5``, or ``3-4-5``."""
+        return "-".join(map(str, self.layers))
 
     def __str__(self) -> str:
-        return f"{self.method}-L{'-'.join(map(str, self.layers))}"
+        return f"{self.name}-L{self.where}"
 
 
 @dataclass(frozen=True)

@@ -21,4 +21,5 @@ def editing_of(
         settings.seed,
         settings.context_seed,
         settings.hyperparameters,
+        case.batch,
     )

@@ -115,9 +115,9 @@ class Run:
         found: list[Observation] = []
         for name in names:
             measure = measures()[name]
-            looks = measure.looks(edits)
+            looks = measure.looks(edits, case.batch)
             seen = {look: self._seen(case, measure, look) for look in looks}
-            found.extend(measure.observe(edits, seen))
+            found.extend(measure.observe(edits, seen, case.batch))
         return found
 
     def ensure(self, case: Case, edits: int) -> None:

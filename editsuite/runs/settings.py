@@ -35,6 +35,7 @@ class RunSettings:
         context_seed: seed of the context prefixes; the plan's seed where None.
         token_budget: rows times width of a forward pass of the measures.
         chains: folder of the chains, where it is not the cache.
+        batches: facts of one edit; one chain for each size, with methods that edit in batches.
     """
 
     model: str
@@ -50,11 +51,17 @@ class RunSettings:
     context_seed: int | None = None
     token_budget: int | None = None
     chains: Path | None = None
+    batches: tuple[int, ...] = (1,)
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
     """Read ``1,10,20``: positive whole numbers; the result is sorted and without repeats."""
     return _numbers(text, "--edit-counts", "numbers of edits such as 1,10,100", lowest=1)
+
+
+def parse_batches(text: str) -> tuple[int, ...]:
+    """Read ``1,10,100``: facts of one edit."""
+    return _numbers(text, "--edit-batch-size", "facts of one edit such as 1,10,100", lowest=1)
 
 
 def parse_layers(text: str) -> tuple[int, ...]:

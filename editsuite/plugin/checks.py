@@ -1,0 +1,61 @@
+"""Checks of the options that need the card, the facts or the machine, before any long work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from editsuite.cards import ModelCard, resolve_card
+from editsuite.errors import EditsuiteError, OptionError
+from editsuite.facts import load_facts
+from editsuite.runs.settings import RunSettings
+
+
+def check_settings(settings: RunSettings) -> ModelCard:
+    """Check what needs the card and the facts, before any model is loaded.
+
+    Raises:
+        EditsuiteError: an unknown model or layer, facts that cannot be read or do not suffice.
+    """
+    try:
+        card = resolve_card(settings.model)
+    except EditsuiteError as error:
+        raise OptionError(f"--edit-model {settings.model}: {error}") from error
+    for layer in settings.layers or ():
+        if layer >= card.n_layers:
+            raise OptionError(
+                f"--edit-layers names layer {layer}; {card.name} has layers 0 to "
+                f"{card.n_layers - 1}"
+            )
+    order = load_facts(settings.facts).order(settings.seed)
+    if max(settings.counts) > len(order):
+        raise OptionError(
+            f"{max(settings.counts)} edits are wanted, {settings.facts} holds {len(order)} usable "
+            "facts; lower --edit-counts or --edit-tier, or give more facts with --edit-facts"
+        )
+    _check_machine(settings)
+    _check_cache(settings.cache)
+    return card
+
+
+def _check_machine(settings: RunSettings) -> None:
+    """See that the device is there and can work in the dtype; the usual ones always are."""
+    if settings.device in ("auto", "cpu") and settings.dtype != "float16":
+        return
+    from editsuite.cards.devices import resolve_device, resolve_dtype  # imports torch
+
+    resolve_dtype(settings.dtype, resolve_device(settings.device))
+
+
+def _check_cache(cache: Path) -> None:
+    """See that the cache can be written to, before an hour's work is to be kept there."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"the cache folder {cache} cannot be made ({error}); choose another with --edit-cache"
+        ) from error
+    if not os.access(cache, os.W_OK):
+        raise OptionError(
+            f"the cache folder {cache} cannot be written to; choose another with --edit-cache"
+        )
