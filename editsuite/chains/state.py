@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from editsuite.cards import LoadedModel
-from editsuite.editors.protocol import Change, Dense, Update, Weight
+from editsuite.editors.change import add
+from editsuite.editors.protocol import Change, Update, Weight
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class ModelState:
     def _add(self, factors: Mapping[str, Change]) -> None:
         for name, change in factors.items():
             total = self._sums[name]
-            for step in _steps(change):
-                step = step.to(total.device)
-                total.add_(step.T if self._loaded.family.transposed else step)
+            add(total, change, transposed=self._loaded.family.transposed)
             if total.data_ptr() != self._weights[name].data_ptr():
                 self._weights[name].copy_(total)
 
@@ -92,13 +91,3 @@ class ModelState:
             digest.update(name.encode())
             digest.update(total.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()
-
-
-def _steps(change: Change) -> Iterator[Tensor]:
-    """A change as matrices to be added one after another, ``[d_out, d_in]`` each."""
-    if isinstance(change, Dense):
-        yield change.delta
-        return
-    for column in range(change.output.shape[1]):
-        # A product and then a sum: one fused step would round otherwise on another device.
-        yield torch.outer(change.output[:, column], change.input[:, column])

@@ -109,7 +109,9 @@ class Attention:
         # Empty seats ask nothing, so no gradient may come from them.
         grads = self._by_key_head(self.asking.spread_zeros(grad))
         by_share = torch.bmm(grads, had.values.transpose(1, 2))
-        by_score = torch._softmax_backward_data(by_share, had.shares, -1, had.shares.dtype)
+        # torch's own gradient of the softmax has other last bits on another number of threads.
+        by_score = by_share.mul_(had.shares)
+        by_score.addcmul_(by_score.sum(dim=-1, keepdim=True), had.shares, value=-1)
         by_score *= self.scale
         made = self.asked.width
         query = self._by_token(torch.bmm(by_score, had.keys))

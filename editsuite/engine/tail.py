@@ -137,10 +137,13 @@ class Tail:
 
     def backward(self, wanted: Tensor, last: Tensor, done: Done) -> Tensor:
         """The gradient of ``hidden``; uses up the log-probabilities of ``done``."""
-        weight = torch.cat([wanted, last.sum()[None]])
-        grad = done.log_probs.exp_().mul_(-weight[:, None])
+        # A sum over the vocabulary would depend on the number of threads; torch's own gradient of
+        # the log-softmax goes row by row.
+        whole = torch._log_softmax_backward_data(last[None], done.log_probs[-1:], -1, last.dtype)
+        grad = done.log_probs.exp_()
+        grad[:-1].mul_(-wanted[:, None])
         grad[:-1].scatter_add_(1, self._asked.wanted[:, None], wanted[:, None])
-        grad[-1] += last
+        grad[-1:] = whole
         grad = self._norm.backward(self._product(grad, self._head.t(), None), done.norm)
         rounds = zip(self._layers, done.layers, self._rounds, strict=True)
         for layer, had, at in reversed(list(rounds)):
