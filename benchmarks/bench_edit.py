@@ -128,12 +128,12 @@ def compare(ours: Update, theirs: easyedit_reference.ReferenceUpdate) -> Compare
 
 def open_edit(stack: DecoderStack, layer: int, given: Mapping[str, object], cache: Path) -> Edit:
     """Bind ROME to a layer and have prefixes and covariance ready."""
-    settings = {**stack.loaded.card.hyperparameters.get("rome", {}), "n_contexts": CONTEXTS}
+    settings = {"n_contexts": CONTEXTS, **given}
     bound = method("rome").bind(
         stack,
         layers=[layer],
         seed=0,
-        hyperparameters={**settings, **given},
+        hyperparameters={**stack.loaded.card.hyperparameters.get("rome", {}), **settings},
         cache=cache,
     )
     if not isinstance(bound, BoundRome) or bound.covariance is None:
@@ -197,6 +197,7 @@ def main(
     layers: Annotated[str, typer.Option(help="layers, one record each")] = "5,20",
     steps: Annotated[int, typer.Option(help="v_num_grad_steps; 0: the card's")] = 0,
     tokens: Annotated[int, typer.Option(help="mom2_n_tokens; 0: the card's")] = 0,
+    contexts: Annotated[int, typer.Option(min=1, help="context prefixes")] = CONTEXTS,
     repeats: Repeats = 5,
     threads: Threads = 0,
     device: Device = "cpu",
@@ -212,7 +213,7 @@ def main(
     if reason is not None and not (profile or limit):
         bench.console.print(f"bench_edit: nothing to compare with. {reason}")
         return
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"n_contexts": contexts}
     if steps:
         given["v_num_grad_steps"] = steps
     if tokens:

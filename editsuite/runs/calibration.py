@@ -1,4 +1,4 @@
-"""Noise, measured: the same plan under other thread counts, batch sizes and context seeds."""
+"""Noise, measured: the same plan with other threads, batches, last bits and context seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Variation:
     """What is done otherwise than in the plan that the baselines were made with.
 
     Attributes:
-        kind: ``base``, ``threads``, ``batch`` or ``contexts``.
+        kind: ``base``, ``threads``, ``batch``, ``rounding`` or ``contexts``.
         threads: CPU threads.
         token_budget: batch size of the measures; None for the usual one.
         context_seed: seed of the context prefixes; None for the plan's.
@@ -36,6 +36,8 @@ class Variation:
     @property
     def folder(self) -> str:
         """Where its chains lie, where it has chains of its own."""
+        if self.kind == "rounding":
+            return "rounding"
         seed = "plan" if self.context_seed is None else str(self.context_seed)
         return f"threads-{self.threads}-contexts-{seed}"
 
@@ -43,11 +45,17 @@ class Variation:
 def variations(
     base_threads: int, threads: Sequence[int], budgets: Sequence[int], seeds: Sequence[int]
 ) -> list[Variation]:
-    """The base and one variation for each other thread count, batch size and context seed."""
+    """The base and one variation for each other thread count, batch size and context seed.
+
+    And one whose edits are computed by transformers' layers under autograd in place of those that
+    are written out: the same arithmetic in another order, as on another processor. A hundred
+    edits on top of each other make much of a last bit.
+    """
     return [
         Variation("base", base_threads),
         *(Variation("threads", t) for t in threads if t != base_threads),
         *(Variation("batch", base_threads, token_budget=b) for b in budgets),
+        Variation("rounding", base_threads),
         *(Variation("contexts", base_threads, context_seed=s) for s in seeds),
     ]
 
@@ -68,12 +76,13 @@ def observe_variation(
     import torch
 
     torch.set_num_threads(variation.threads)
-    apart = variation.kind in ("threads", "contexts")
+    apart = variation.kind in ("threads", "rounding", "contexts")
     varied = replace(
         settings,
         chains=settings.cache / "calibration" / variation.folder if apart else None,
         context_seed=variation.context_seed,
         token_budget=variation.token_budget,
+        written_out=variation.kind != "rounding",
         space="" if variation.kind == "base" else f"calibration-{variation}",
     )
     run = Run(varied, progress)
@@ -89,9 +98,10 @@ def tolerance(
     """The tolerance that measured noise asks for, and the noise by kind.
 
     Context seeds are draws from a population: a new draw lies within the 95 % prediction
-    interval ``t s sqrt(1 + 1/k)`` of k draws. Threads and batch sizes are a few fixed ways to do
-    the same arithmetic, their largest deviation counts twice. A share of ten or more items also
-    gets one item: a near tie may fall the other way on a processor that was not tried.
+    interval ``t s sqrt(1 + 1/k)`` of k draws. Threads, batch sizes and other last bits are a
+    few fixed ways to do the same arithmetic, their largest deviation counts twice. A share of ten
+    or more items also gets one item: a near tie may fall the other way on a processor that was
+    not tried.
 
     Args:
         kind_values: the values of every variation, by kind.

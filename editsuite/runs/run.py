@@ -11,7 +11,7 @@ from filelock import Timeout
 
 from editsuite.cards import ModelCard, load_model, resolve_card
 from editsuite.chains import Chain, Progress, open_chain, requests_digest
-from editsuite.engine import DecoderStack, ResumeCache
+from editsuite.engine import DecoderStack, ResumeCache, Ways
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
 from editsuite.measures import Look, Measure, Observation, View, measures
@@ -77,7 +77,8 @@ class Run:
         loaded = load_model(
             self.card, device=settings.device, dtype=settings.dtype, cache=settings.cache
         )
-        return DecoderStack(loaded, settings.token_budget)
+        ways = Ways(written_out=settings.written_out)
+        return DecoderStack(loaded, settings.token_budget, ways=ways)
 
     def check(self, edits: int) -> None:
         """See that the facts suffice, before the model is loaded.

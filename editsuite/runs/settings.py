@@ -35,6 +35,7 @@ class RunSettings:
         context_seed: seed of the context prefixes; the plan's seed where None.
         token_budget: rows times width of a forward pass of the measures.
         chains: folder of the chains, where it is not the cache.
+        written_out: edit by the written-out layers where there are some (``engine.Ways``).
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
     """
 
@@ -51,6 +52,7 @@ class RunSettings:
     context_seed: int | None = None
     token_budget: int | None = None
     chains: Path | None = None
+    written_out: bool = True
     batches: tuple[int, ...] = (1,)
 
 
