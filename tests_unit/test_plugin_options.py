@@ -83,6 +83,8 @@ def test_ini_keys_count_and_the_command_line_wins(checks: Checks) -> None:
         ("--edit-counts=1,x", "*numbers of edits such as 1,10,100*"),
         ("--edit-counts=0", "*none under 1*"),
         ("--edit-counts=5", "*facts.jsonl holds 4 usable facts*"),
+        ("--edit-batch-size=0", "*none under 1*"),
+        ("--edit-batch-size=2", "*one fact at a time*--edit-batch-size*"),
         ("--edit-layers=-1", "*layers counted from 0*"),
         ("--edit-layers=4", "*layers 0 to 3*"),
         ("--edit-methods=rome,memit", "*memit*r_rome, rome, rome_noc*"),

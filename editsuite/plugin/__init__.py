@@ -58,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings, _ = session.settings, session.methods
         if options.given(config) and not hasattr(config, "workerinput"):
             check_settings(settings)
+            if settings.batches != (1,):  # asking the methods imports torch: only where it matters
+                _ = session.cases
     except EditsuiteError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -84,7 +84,7 @@ def _chains(settings: RunSettings, card: ModelCard, method: Method) -> list[Case
     if settings.batches != (1,) and not method.batches:
         raise OptionError(
             f"{method.name} edits one fact at a time; leave --edit-batch-size at 1, or choose "
-            "another method (-m memit)"
+            "a method that edits in batches"
         )
     places = [tuple(layers)] if method.spans else [(layer,) for layer in layers]
     return [Case(method.name, place, batch) for batch in settings.batches for place in places]
