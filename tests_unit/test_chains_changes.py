@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+from chains_ import FakeEditor, bits, chain_of, model
+from torch import Tensor
 
 from editsuite.cards import tiny_model
 from editsuite.chains import Journal, ModelState, Plan
-from editsuite.editors import Dense, LowRank, Update
+from editsuite.editors import Dense, LowRank, Update, Weight
+from editsuite.facts import EditRequest
 from editsuite.measures import Look
 from editsuite.measures.recall import Recall
 
@@ -55,3 +61,55 @@ def test_individual_recall_asks_each_batch_right_after_it() -> None:
     recall = Recall("individual")
     assert recall.looks(6, 3) == [Look(3, 1, 3), Look(6, 4, 6)]
     assert recall.looks(2) == [Look(1, 1, 1), Look(2, 2, 2)]
+
+
+@dataclass
+class Book:
+    """A state that is no weight: a list of pages."""
+
+    pages: list[Tensor] = field(default_factory=list)
+
+    @property
+    def index(self) -> int:
+        return len(self.pages)
+
+    def apply(self, update: Update) -> None:
+        self.pages.append(update.tensors["page"])
+
+    def reset(self) -> None:
+        self.pages.clear()
+
+    def weights(self) -> Mapping[str, Weight]:
+        return {}
+
+    def digest(self) -> str:
+        return hashlib.sha256(b"".join(page.numpy().tobytes() for page in self.pages)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Writer(FakeEditor):
+    """Writes a page for every request and changes no weight."""
+
+    def edit(self, requests: Sequence[EditRequest]) -> Update:
+        return Update({}, {}, {"page": torch.tensor([float(int(requests[0].digest[:6], 16))])})
+
+    def open_state(self) -> Book:
+        return Book()
+
+
+@pytest.mark.parametrize("cut", [0, 2, 5])
+def test_a_state_of_a_methods_own_resumes_from_the_journal(cut: int, tmp_path: Path) -> None:
+    loaded = model()
+    before = bits(loaded)
+    chain_of(Writer(loaded), tmp_path).ensure(cut)
+    chain = chain_of(Writer(loaded), tmp_path)
+    chain.ensure(5)
+    chain.go(5)
+    whole = chain_of(Writer(loaded), tmp_path / "undisturbed")
+    whole.ensure(5)
+    assert chain.digest(5) == whole.digest(5) == chain.state.digest()
+    assert isinstance(chain.state, Book)
+    assert chain.state.index == 5
+    chain.go(0)
+    assert chain.state.index == 0
+    assert bits(loaded) == before

@@ -104,7 +104,8 @@ class Tail:
         self, stack: DecoderStack, start: int, asked: Asked, earlier: Places, cache: LayerCache
     ) -> None:
         self._stack, self._asked = stack, asked
-        product = frozen_product(stack.loaded.model) if stack.ways.fast_linear else _plain
+        fast = stack.ways.fast_linear
+        product = frozen_product(stack.loaded.model) if fast else nn.functional.linear
         self._product = product
         self._layers = [LlamaLayer(layer, product) for layer in list(stack.layers)[start:]]
         self._norm = Norm(stack.norm)
@@ -166,10 +167,6 @@ class _Pass(torch.autograd.Function):
         if done is None:
             raise RuntimeError("the gradient of this pass was taken already; run it again")
         return ctx.tail.backward(*grads, done), None
-
-
-def _plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return nn.functional.linear(x, weight, bias)
 
 
 def _rounds(
