@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from editsuite.cards import FAMILIES, tiny_model
 from editsuite.chains import ModelState
 from editsuite.editors import Update, method
 from editsuite.editors.lookup import LookupStates, lookup_rows, lookup_states
-from editsuite.editors.readout import resumed_readout
+from editsuite.editors.readout import plain_readout, resumed_readout
 from editsuite.editors.rome import BoundRome
 from editsuite.editors.value import find_value
 from editsuite.engine import DecoderStack, PaddedBatch, Ways
@@ -82,6 +82,23 @@ def test_the_resumed_way_gives_the_plain_ways_update(
     ]
     assert distance(change(ways[0]), change(ways[1])) < 1e-4
     assert ways[0].record["steps"] == ways[1].record["steps"] == 5
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "qwen2"])
+def test_in_double_precision_the_two_ways_are_one(architecture: str, cache_folder: Path) -> None:
+    """So what lies between them in float32 is rounding, and Adam's nearly all sign steps."""
+    loaded = tiny_model(architecture, 7)
+    model: torch.nn.Module = loaded.model
+    stack = DecoderStack(replace(loaded, model=model.double(), dtype=torch.float64))
+    bound = bind(stack_of(architecture), cache_folder)
+    rows = lookup_rows(stack, FACT, bound.prefixes)
+    states = lookup_states(stack, rows, bound.layer)
+    assert states.values.dtype == torch.float64
+    found = [
+        find_value(states, way(stack, states, bound.layer), bound.settings, name="x").delta
+        for way in (resumed_readout, plain_readout)
+    ]
+    assert distance(found[0], found[1]) < 1e-9
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

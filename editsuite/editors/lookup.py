@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editsuite.engine import DecoderStack, PaddedBatch, causal_mask, pad
+from editsuite.engine import DecoderStack, PaddedBatch, at_least_float32, causal_mask, pad
 from editsuite.errors import EditError
 from editsuite.facts import EditRequest, subject_last_token, target_tokens
 
@@ -114,6 +114,6 @@ def lookup_states(stack: DecoderStack, rows: tuple[LookupRow, ...], layer: int) 
             handle.remove()
     index = torch.arange(len(rows), device=stack.device)
     lookups = torch.tensor([row.lookup for row in rows], device=stack.device)
-    keys = caught["key"][index, lookups].float()
-    values = caught["value"][index, lookups].float()
+    keys = at_least_float32(caught["key"][index, lookups])
+    values = at_least_float32(caught["value"][index, lookups])
     return LookupStates(rows, batch, hidden, keys, values)

@@ -14,6 +14,7 @@ from editsuite.engine import (
     LayerCache,
     Places,
     Tail,
+    at_least_float32,
     sight,
     written_out,
 )
@@ -140,9 +141,9 @@ def plain_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Read
                 input_ids=states.batch.ids,
                 attention_mask=states.batch.real.long(),
                 use_cache=False,
-            ).logits.float()
+            ).logits
         finally:
             handle.remove()
-        return _said(logits[at_rows, at_columns], wanted)
+        return _said(at_least_float32(logits[at_rows, at_columns]), wanted)
 
     return readout

@@ -12,7 +12,7 @@ from editsuite.engine.mask import causal_mask
 from editsuite.engine.packing import Places, sight
 from editsuite.engine.resume import ResumeCache
 from editsuite.engine.scoring import Continuation, Scored, score
-from editsuite.engine.stack import DecoderStack, Ways
+from editsuite.engine.stack import DecoderStack, Ways, at_least_float32
 from editsuite.engine.tail import Asked, Tail, written_out
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Scored",
     "Tail",
     "Ways",
+    "at_least_float32",
     "batches",
     "causal_mask",
     "generate",

@@ -38,6 +38,11 @@ class Ways:
     written_out: bool = True
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Values in float32, or as they are where they are of double precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 class DecoderStack:
     """Runs any span of a loaded model's layers on hidden states.
 
@@ -176,10 +181,13 @@ class DecoderStack:
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Final norm and vocabulary head on ``[..., hidden]``, giving float32 ``[..., vocab]``."""
+        """Final norm and vocabulary head: ``[..., hidden]`` to ``[..., vocab]``.
+
+        Float32, or float64 where the model is.
+        """
         with self._products():
             out: Tensor = self.head(self.norm(hidden))
-        return out.float()
+        return at_least_float32(out)
 
     def _products(self) -> AbstractContextManager[None]:
         return self._linears.fast() if self._linears is not None else nullcontext()
