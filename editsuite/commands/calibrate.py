@@ -26,7 +26,14 @@ def calibrate(
     model: Annotated[str, typer.Option("--model", help="Card, hub id or folder.")] = (
         "smollm2-135m-instruct"
     ),
-    layers: Annotated[str, typer.Option(help="Layers, one chain each.")] = "5,20",
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="Layers (default: the card's): one chain each, or all in one for methods that "
+            "spread an edit over layers."
+        ),
+    ] = "",
+    batch_size: Annotated[str, typer.Option(help="Facts of one edit, one chain each.")] = "1",
     counts: Annotated[str, typer.Option(help="Numbers of edits.")] = "1,10,20,50,100",
     base_threads: Annotated[int, typer.Option(min=1, help="Threads of the base.")] = 1,
     threads: Annotated[str, typer.Option(help="Thread counts to try.")] = "1,2",
@@ -46,55 +53,58 @@ def calibrate(
     folders of their own. The baselines must be there (pytest --snapshot-update writes them).
     Everything measured is kept, so an interrupted calibration goes on where it stopped.
 
-    Example: [bold]editsuite calibrate --layers 5 --counts 1,10 --jobs 2[/]
+    Examples: [bold]editsuite calibrate --layers 5 --counts 1,10 --jobs 2[/],
+    [bold]editsuite calibrate --method memit --context-seeds 1[/]
     """
     from editsuite.cards import cache_root, resolve_card
-    from editsuite.runs import Case, RunSettings, parse_counts, parse_layers
+    from editsuite.editors import method as method_of
+    from editsuite.runs import RunSettings, parse_batches, parse_counts, parse_layers
     from editsuite.runs.calibration import variations
+    from editsuite.runs.opening import cases_of
 
     console = Console(soft_wrap=True)
     settings = RunSettings(
         model=model,
         facts="builtin",
         counts=parse_counts(counts),
-        layers=None,
+        layers=parse_layers(layers) if layers else None,
         seed=0,
         device="auto",
         dtype="float32",
         cache=cache_root(cache),
+        batches=parse_batches(batch_size),
     )
     tried = variations(base_threads, _ints(threads), _ints(budgets), _ints(context_seeds))
-    files = {
-        layer: baselines / resolve_card(model).name / method / f"L{layer}.json"
-        for layer in parse_layers(layers)
-    }
+    card = resolve_card(model)
+    cases = cases_of(settings, card, method_of(method))
+    files = {case: baselines / card.name / method / f"{case.stem}.json" for case in cases}
     for file in files.values():
         if not file.is_file():
             raise OptionError(
                 f"there is no baseline {file}; write it first: pytest -m {method} --snapshot-update"
             )
-    tasks = [(Case(method, (layer,)), v) for layer in files for v in tried]
-    found: dict[Case, dict[Variation, Values]] = {case: {} for case, _ in tasks}
+    tasks = [(case, v) for case in cases for v in tried]
+    found: dict[Case, dict[Variation, Values]] = {case: {} for case in cases}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running = {
-            pool.submit(_observe, _short(settings, v, arithmetic_upto), case, v): (case, v)
+            pool.submit(_observe, _short(settings, v, case, arithmetic_upto), case, v): (case, v)
             for case, v in tasks
         }
         for done in as_completed(running):
             case, variation = running[done]
             found[case][variation] = done.result()
             console.print(f"{case}: {variation}")
-    for layer, file in files.items():
-        moved = write_tolerances(file, found[Case(method, (layer,))])
+    for case, file in files.items():
+        moved = write_tolerances(file, found[case])
         console.print(f"{file}: {moved} tolerances written")
 
 
-def _short(settings: RunSettings, variation: Variation, arithmetic_upto: int) -> RunSettings:
-    """Fewer counts for other thread counts and batch sizes, if that was asked for."""
-    if variation.kind not in ("threads", "batch"):
-        return settings
-    counts = tuple(c for c in settings.counts if c <= arithmetic_upto)
-    return dataclasses.replace(settings, counts=counts or settings.counts[:1])
+def _short(settings: RunSettings, variation: Variation, case: Case, upto: int) -> RunSettings:
+    """The counts that are whole batches; fewer for other threads and batches, if asked for."""
+    counts = tuple(c for c in settings.counts if c % case.batch == 0)
+    if variation.kind in ("threads", "batch"):
+        counts = tuple(c for c in counts if c <= upto) or counts[:1]
+    return dataclasses.replace(settings, counts=counts)
 
 
 def _ints(text: str) -> list[int]:

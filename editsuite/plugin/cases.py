@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,6 @@ from editsuite.cards import ModelCard
 from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import OptionError, listing
 from editsuite.runs import TIERS, Case, RunSettings, Wanted
-
-if TYPE_CHECKING:
-    from editsuite.editors import Method
 
 #: Name of the fixture that a check is multiplied by.
 FIXTURE = "edit_case"
@@ -56,8 +52,9 @@ def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[
     A chain that edits in batches passes the counts that are whole batches; others are left out.
     """
     from editsuite.editors import method  # imports torch
+    from editsuite.runs.opening import cases_of
 
-    chains = [case for name in names for case in _chains(settings, card, method(name))]
+    chains = [case for name in names for case in cases_of(settings, card, method(name))]
     found = [
         EditCase(case, edits)
         for edits in settings.counts
@@ -72,22 +69,6 @@ def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[
             "(--edit-counts)"
         )
     return found
-
-
-def _chains(settings: RunSettings, card: ModelCard, method: Method) -> list[Case]:
-    """The chains of one method: one for each batch size, and for each layer or all of them."""
-    layers = settings.layers or card.layers.get(method.card_key, ())
-    if not layers:
-        raise OptionError(
-            f"card {card.name} names no layer for {method.name}; give one with --edit-layers"
-        )
-    if settings.batches != (1,) and not method.batches:
-        raise OptionError(
-            f"{method.name} edits one fact at a time; leave --edit-batch-size at 1, or choose "
-            "a method that edits in batches"
-        )
-    places = [tuple(layers)] if method.spans else [(layer,) for layer in layers]
-    return [Case(method.name, place, batch) for batch in settings.batches for place in places]
 
 
 def parameter(case: EditCase) -> pytest.ParameterSet:

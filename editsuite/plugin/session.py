@@ -98,7 +98,7 @@ class EditSession:
     def baseline_file(self, case: EditCase) -> Path:
         """The file that holds a chain's baselines."""
         folder = self.config.rootpath / options.value(self.config, "baselines")
-        own = f"L{case.case.where}" + (f".b{case.case.batch}" if case.case.batch > 1 else "")
+        own = case.case.stem
         name = own if self.standard else f"{own}.{self._variant}"
         return folder / self.run.card.name / case.case.method / f"{name}.json"
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from editsuite.late import late
 from editsuite.runs.case import Case, Wanted
-from editsuite.runs.settings import TIERS, RunSettings, parse_counts, parse_layers, tier_counts
+from editsuite.runs.settings import (
+    TIERS,
+    RunSettings,
+    parse_batches,
+    parse_counts,
+    parse_layers,
+    tier_counts,
+)
 
 if TYPE_CHECKING:
     from editsuite.runs.run import Run
@@ -19,6 +26,7 @@ __all__ = [
     "Run",
     "RunSettings",
     "Wanted",
+    "parse_batches",
     "parse_counts",
     "parse_layers",
     "tier_counts",

@@ -29,6 +29,11 @@ class Case:
         """The layers: ``5``, or ``3-4-5``."""
         return "-".join(map(str, self.layers))
 
+    @property
+    def stem(self) -> str:
+        """What its baselines' file is called: ``L5``, or ``L4-5-6-7.b10``."""
+        return f"L{self.where}" + (f".b{self.batch}" if self.batch > 1 else "")
+
     def __str__(self) -> str:
         return f"{self.name}-L{self.where}"
 

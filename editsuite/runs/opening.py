@@ -1,12 +1,35 @@
-"""From a case of a run to what its chain edits."""
+"""From the settings of a run to its cases, and from a case to what its chain edits."""
 
 from __future__ import annotations
 
+from editsuite.cards import ModelCard
 from editsuite.chains import Editing
-from editsuite.editors import method
+from editsuite.editors import Method, method
+from editsuite.errors import OptionError
 from editsuite.facts import EditRequest
 from editsuite.runs.case import Case
 from editsuite.runs.settings import RunSettings
+
+
+def cases_of(settings: RunSettings, card: ModelCard, method: Method) -> list[Case]:
+    """The chains of one method: one for each batch size, and for each layer or all of them.
+
+    Raises:
+        OptionError: the card names no layer for the method and none is given, or batches are
+            asked of a method that edits one fact at a time.
+    """
+    layers = settings.layers or card.layers.get(method.card_key, ())
+    if not layers:
+        raise OptionError(
+            f"card {card.name} names no layer for {method.name}; give one with --edit-layers"
+        )
+    if settings.batches != (1,) and not method.batches:
+        raise OptionError(
+            f"{method.name} edits one fact at a time; leave --edit-batch-size at 1, or choose "
+            "a method that edits in batches"
+        )
+    places = [tuple(layers)] if method.spans else [(layer,) for layer in layers]
+    return [Case(method.name, place, batch) for batch in settings.batches for place in places]
 
 
 def editing_of(
