@@ -1,0 +1,139 @@
+"""The columns of the paper's Table 2 for the default model, from the committed baselines.
+
+    python -m benchmarks.study_methods
+
+Writes the table between the two markers of ``docs/methods/README.md``, the paper's own numbers for
+LLaMA-2-7B beside it (``baselines/paper/table-2.csv``, shares of a hundred as printed there). It
+computes nothing: what stands in the baselines is what a run was held against.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.bench import ROOT, start
+from benchmarks.table import row
+from editsuite.cards import resolve_card
+from editsuite.editors import METHOD_HELP
+from editsuite.errors import OptionError
+from editsuite.files import write_text_atomically
+
+PAGE = ROOT / "docs" / "methods" / "README.md"
+PAPER = ROOT / "baselines" / "paper" / "table-2.csv"
+BEGIN, END = "<!-- table 2: begin -->", "<!-- table 2: end -->"
+COUNTS = (1, 10, 20, 100)
+SCORES = tuple(
+    (scope, part)
+    for scope in ("sequential", "individual")
+    for part in ("reliability", "generalization")
+)
+HEAD = (
+    "method",
+    "where",
+    "edits",
+    *(f"{scope[:3]}. {part[:3]}." for scope, part in SCORES),
+    "paper: seq. rel.",
+    "seq. gen.",
+    "ind. rel.",
+    "ind. gen.",
+)
+
+Scores = Mapping[tuple[str, str], str]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The baselines of one chain.
+
+    Attributes:
+        method: its method.
+        where: its layers and batch size, as its file is named.
+        values: by number of edits and name, the committed values.
+    """
+
+    method: str
+    where: str
+    values: Mapping[int, Mapping[str, float]]
+
+    @classmethod
+    def read(cls, file: Path) -> Chain:
+        """Read a baseline file."""
+        values: dict[int, dict[str, float]] = {}
+        for name, group in json.loads(file.read_text(encoding="utf-8"))["baselines"].items():
+            edits = int(name.rpartition("-n")[2].rstrip("]"))
+            held = {n: float(o["value"]) for n, o in group["observations"].items()}
+            values.setdefault(edits, {}).update(held)
+        return cls(file.parent.name, file.stem, values)
+
+    def scores(self, edits: int, mode: str) -> Scores:
+        """Percentages of a state, as the paper prints them."""
+        held = self.values[edits]
+        return {
+            (scope, part): f"{100 * held[f'{part}.{scope}.{mode}']:.1f}" for scope, part in SCORES
+        }
+
+
+def chains(folder: Path) -> Iterator[Chain]:
+    """The standard chains of a card's baselines, in the methods' order."""
+    for name in METHOD_HELP:
+        for file in sorted((folder / name).glob("L*.json")):
+            if file.stem.count(".") <= file.stem.count(".b"):  # of the built-in facts, seed 0
+                yield Chain.read(file)
+
+
+def paper() -> dict[tuple[str, int], Scores]:
+    """The paper's Table 2, as printed."""
+    with PAPER.open(encoding="utf-8", newline="") as file:
+        return {
+            (line["method"], int(line["edits"])): {
+                (scope, part): line[f"{scope}_{part}"] for scope, part in SCORES
+            }
+            for line in csv.DictReader(file)
+        }
+
+
+def table(folder: Path, mode: str) -> list[str]:
+    """The table's lines."""
+    printed = paper()
+    lines = [row(HEAD), row(["---"] * len(HEAD))]
+    for chain in chains(folder):
+        for edits in COUNTS:
+            if edits in chain.values:
+                ours = chain.scores(edits, mode)
+                theirs = printed.get((chain.method, edits), {})
+                cells = [ours[score] for score in SCORES]
+                cells += [theirs.get(score, "-") for score in SCORES]
+                lines.append(row([f"`{chain.method}`", chain.where, str(edits), *cells]))
+    return lines
+
+
+def main(
+    model: Annotated[str, typer.Option(help="the card whose baselines are read")] = (
+        "smollm2-135m-instruct"
+    ),
+    page: Annotated[Path, typer.Option(help="the page with the markers")] = PAGE,
+    baselines: Annotated[Path, typer.Option(help="folder of the baselines")] = ROOT / "baselines",
+) -> None:
+    """Write the table into the page."""
+    text = page.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise OptionError(f"{page} has no markers {BEGIN} and {END}; put them where it should go")
+    folder = baselines / resolve_card(model).name
+    lines = []
+    for mode in ("teacher_forced", "generated"):
+        lines += ["", f"{mode.replace('_', '-').capitalize()}:", "", *table(folder, mode)]
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    write_text_atomically(page, before + "\n".join([BEGIN, *lines, "", END]) + after)
+    Console().print(f"{page}: written", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    start(main)
