@@ -1,4 +1,4 @@
-"""The table of methods: it shows what stands in the baselines, and the paper's numbers as printed."""
+"""The table of methods: what stands in the baselines, and the paper's numbers as printed."""
 
 from __future__ import annotations
 
