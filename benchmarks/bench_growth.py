@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Annotated, Any
 
@@ -53,6 +54,8 @@ STATES = (1, 5, 10, 15, 20, 25)
 ITEMS = (50, 100, 200, 350, 500)
 #: Items that every state is asked.
 ASKED = 50
+#: So many first and so many last edits are compared.
+OVER = 100
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Point:
         axis: ``edits``, ``states`` or ``items``.
         n: how many.
         seconds: for all of them.
+        cpu: the same as CPU time of the process, which other work on the machine disturbs less.
         rss: resident memory of the process after it, in bytes.
         journal_per_edit: bytes on disk for one edit; None on the other axes.
     """
@@ -70,6 +74,7 @@ class Point:
     axis: str
     n: int
     seconds: float
+    cpu: float
     rss: int
     journal_per_edit: float | None = None
 
@@ -81,6 +86,7 @@ class Line:
     Attributes:
         axis: whose.
         slope: seconds for one more.
+        cpu_slope: CPU seconds for one more.
         intercept: seconds for none.
         r2: share of the variance that the line explains.
         rss_slope: bytes of resident memory for one more.
@@ -88,6 +94,7 @@ class Line:
 
     axis: str
     slope: float
+    cpu_slope: float
     intercept: float
     r2: float
     rss_slope: float
@@ -103,6 +110,7 @@ class Growth:
         chain: a chain with a folder of its own.
         layer: the edited layer.
         repeats: timings of each point of states and items; the median counts.
+        per_edit: CPU seconds of every edit, once they are made.
     """
 
     bench: Bench
@@ -110,6 +118,7 @@ class Growth:
     chain: Chain
     layer: int
     repeats: int
+    per_edit: list[float] = field(default_factory=list)
 
     @cached_property
     def settings(self) -> dict[str, object]:
@@ -121,21 +130,24 @@ class Growth:
         name = "growth-edits"
         held = self.bench.kept(name, self.settings) or []
         for index in range(len(held) + 1, points[-1] + 1):
+            before = time.process_time()
             seconds = self._edit(index)
-            held.append({"seconds": seconds, "rss": _rss()})
+            cpu = time.process_time() - before
+            held.append({"seconds": seconds, "cpu": cpu, "rss": _rss()})
             held = self.bench.keep(name, self.settings, held)
             if index in points:
                 self.bench.console.print(f"[dim]edit {index}: {seconds:.3f} s[/dim]")
-        totals = np.cumsum([part["seconds"] for part in held])
+        totals = np.cumsum([[part["seconds"], part["cpu"]] for part in held], axis=0)
+        self.per_edit[:] = [float(part["cpu"]) for part in held[: points[-1]]]
         return [
-            Point("edits", n, float(totals[n - 1]), held[n - 1]["rss"], self._journal(n))
+            Point("edits", n, *map(float, totals[n - 1]), held[n - 1]["rss"], self._journal(n))
             for n in points
         ]
 
     def _edit(self, index: int) -> float:
         if self.chain.sound() >= index:
             # Edited by a run that was stopped before its time was kept: the method's own time.
-            return float(self.chain.entry(index).record["seconds"] or 0.0)
+            return float(self.chain.record(index)["seconds"] or 0.0)
         self.bench.settle()
         start = self.bench.clock()
         self.chain.ensure(index)
@@ -170,18 +182,20 @@ class Growth:
 
     def _point(self, axis: str, n: int, work: Callable[[], object]) -> Point:
         def measure() -> dict[str, Any]:
-            seconds = []
+            seconds, cpu = [], []
             for _ in range(self.repeats):
                 self.bench.settle()
-                start = self.bench.clock()
+                start, before = self.bench.clock(), time.process_time()
                 work()
                 self.bench.settle()
                 seconds.append(self.bench.clock() - start)
-            return {"seconds": seconds, "rss": _rss()}
+                cpu.append(time.process_time() - before)
+            return {"seconds": seconds, "cpu": cpu, "rss": _rss()}
 
         found = self.bench.once(f"growth-{axis}-{n}", self.settings, measure)
         self.bench.console.print(f"[dim]{axis} {n}: done[/dim]")
-        return Point(axis, n, statistics.median(found["seconds"]), found["rss"])
+        seconds, cpu = statistics.median(found["seconds"]), statistics.median(found["cpu"])
+        return Point(axis, n, seconds, cpu, found["rss"])
 
     def _items(self, number: int) -> list[Continuation]:
         tokenizer = self.loaded.tokenizer
@@ -195,11 +209,12 @@ def line(points: Sequence[Point]) -> Line:
     n = np.array([p.n for p in points], dtype=float)
     seconds = np.array([p.seconds for p in points])
     slope, intercept = np.polyfit(n, seconds, 1)
+    cpu = np.polyfit(n, np.array([p.cpu for p in points]), 1)[0]
     unexplained = float(((seconds - (slope * n + intercept)) ** 2).sum())
     variance = float(((seconds - seconds.mean()) ** 2).sum())
     r2 = 1.0 - unexplained / variance if variance else 1.0
     memory = np.polyfit(n, np.array([p.rss for p in points], dtype=float), 1)[0]
-    return Line(points[0].axis, float(slope), float(intercept), r2, float(memory))
+    return Line(points[0].axis, float(slope), float(cpu), float(intercept), r2, float(memory))
 
 
 def _rss() -> int:
@@ -209,16 +224,18 @@ def _rss() -> int:
 def show(bench: Bench, points: Sequence[Point], lines: Sequence[Line]) -> None:
     """Points and lines as tables."""
     rows = Table(box=box.SIMPLE, title="points")
-    for column in ("axis", "n", "seconds", "memory MB", "journal bytes/edit"):
+    for column in ("axis", "n", "seconds", "CPU s", "memory MB", "journal bytes/edit"):
         rows.add_column(column, justify="right")
     for p in points:
         journal = "" if p.journal_per_edit is None else f"{p.journal_per_edit:.0f}"
-        rows.add_row(p.axis, str(p.n), f"{p.seconds:.3f}", f"{p.rss / 1e6:.0f}", journal)
+        times = f"{p.seconds:.3f}", f"{p.cpu:.3f}"
+        rows.add_row(p.axis, str(p.n), *times, f"{p.rss / 1e6:.0f}", journal)
     fits = Table(box=box.SIMPLE, title="lines")
-    for column in ("axis", "slope s", "intercept s", "r2", "memory kB/one more"):
+    for column in ("axis", "slope s", "slope CPU s", "intercept s", "r2", "memory kB/one more"):
         fits.add_column(column, justify="right")
     for fit in lines:
-        numbers = f"{fit.slope:.4f}", f"{fit.intercept:.3f}", f"{fit.r2:.4f}"
+        slopes = f"{fit.slope:.4f}", f"{fit.cpu_slope:.4f}"
+        numbers = *slopes, f"{fit.intercept:.3f}", f"{fit.r2:.4f}"
         fits.add_row(fit.axis, *numbers, f"{fit.rss_slope / 1e3:.1f}")
     bench.console.print(rows, fits)
 
@@ -266,6 +283,11 @@ def main(
         "machine": asdict(bench.machine),
         "repeats": repeats,
         "items_of_a_state": ASKED,
+        "edit_cpu_over": (over := min(OVER, len(growth.per_edit))),
+        "edit_cpu": [
+            statistics.fmean(growth.per_edit[:over]),
+            statistics.fmean(growth.per_edit[-over:]),
+        ],
         "rows": [asdict(point) for point in points],
         "lines": [asdict(fit) for fit in lines],
     }

@@ -115,7 +115,7 @@ def behaviour(
             "load": os.getloadavg(),
             "prefixes": chain.plan.inputs["prefixes"],
             "observations": observations,
-            "records": [dict(chain.entry(i).record) for i in range(1, edits + 1)],
+            "records": [dict(chain.record(i)) for i in range(1, edits + 1)],
         }
 
     return dict(bench.once(f"chain-{name}-{edits}", work))

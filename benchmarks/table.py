@@ -91,8 +91,8 @@ def machines(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def growth(record: Mapping[str, Any]) -> list[str]:
     """The lines of ``bench-growth.json`` as a table."""
-    lines = ["", row(["axis", "points", "slope s", "r2", "memory kB for one more"])]
-    lines.append(row(["---"] * 5))
+    head = ["axis", "points", "slope s", "slope CPU s", "r2", "memory kB for one more"]
+    lines = ["", row(head), row(["---"] * len(head))]
     for fit in record["lines"]:
         points = [str(p["n"]) for p in record["rows"] if p["axis"] == fit["axis"]]
         lines.append(
@@ -101,6 +101,7 @@ def growth(record: Mapping[str, Any]) -> list[str]:
                     fit["axis"],
                     ", ".join(points),
                     f"{fit['slope']:.4f}",
+                    f"{fit['cpu_slope']:.4f}",
                     f"{fit['r2']:.4f}",
                     f"{fit['rss_slope'] / 1e3:.1f}",
                 ]
@@ -108,7 +109,12 @@ def growth(record: Mapping[str, Any]) -> list[str]:
         )
     sizes = [p["journal_per_edit"] for p in record["rows"] if p["journal_per_edit"]]
     if sizes:
-        lines += ["", f"The journal takes {sizes[-1]:.0f} bytes an edit."]
+        first, last = (f"{seconds:.3f}" for seconds in record["edit_cpu"])
+        lines += [
+            "",
+            f"The journal takes {sizes[-1]:.0f} bytes an edit. An edit takes {first} CPU seconds "
+            f"among the first {record['edit_cpu_over']} and {last} among the last.",
+        ]
     return [*lines, "", f"Command: `{record['command']}`."]
 
 

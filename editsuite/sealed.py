@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 HEX = 32
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ def seal(
 def find_sealed(folder: Path, stem: str) -> list[Path]:
     """The sealed files of that stem, by name."""
     return sorted(folder.glob(f"{stem}-{'[0-9a-f]' * HEX}{SUFFIX}"))
+
+
+def list_sealed(folder: Path) -> dict[str, list[Path]]:
+    """All sealed files of a folder by stem, in one listing; those of a stem by name."""
+    found: dict[str, list[Path]] = {}
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        stem, _, digest = name.removesuffix(SUFFIX).rpartition("-")
+        if stem and name.endswith(SUFFIX) and len(digest) == HEX and set(digest) <= _HEX_DIGITS:
+            found.setdefault(stem, []).append(folder / name)
+    return found
 
 
 def unseal(path: Path, *, mapped: bool = False) -> Sealed:

@@ -240,11 +240,12 @@ def test_the_table_invents_no_number(room: Room, tmp_path: Path) -> None:
 def test_the_line_through_points_of_a_line_is_that_line(
     slope: float, intercept: float, places: list[int]
 ) -> None:
-    points = [Point("edits", n, intercept + slope * n, 1000 * n) for n in places]
+    points = [Point("edits", n, intercept + slope * n, 2 * slope * n, 1000 * n) for n in places]
     found = line(points)
     assert found.slope == pytest.approx(slope, rel=1e-6, abs=1e-9)
     assert found.intercept == pytest.approx(intercept, rel=1e-6, abs=1e-5)
     assert found.r2 == pytest.approx(1.0, abs=1e-6)
+    assert found.cpu_slope == pytest.approx(2 * slope, rel=1e-6, abs=1e-9)
     assert found.rss_slope == pytest.approx(1000.0)
 
 

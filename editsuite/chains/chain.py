@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from editsuite.chains.journal import Entry, Journal
 from editsuite.chains.plan import Plan
 from editsuite.chains.state import ModelState
-from editsuite.editors.protocol import BoundEditor, BringsState, State, Weight
+from editsuite.editors.protocol import BoundEditor, BringsState, Recorded, State, Weight
 from editsuite.engine import DecoderStack
 from editsuite.errors import ChainError
 
@@ -69,6 +69,7 @@ class Chain:
         )
         self.editor = editor
         self._stack, self._around = stack, around
+        self._prepared = False
         self._sound = 0
         self._digests = [self.state.digest()]
 
@@ -76,13 +77,13 @@ class Chain:
         """How many edits are kept whole, in a row, each following from the one before."""
         while True:
             try:
-                entry = self.journal.entry(self._sound + 1)
+                head = self.journal.head(self._sound + 1)
             except ChainError:
                 return self._sound
-            if entry is None or entry.before != self._digests[self._sound]:
+            if head is None or head.before != self._digests[self._sound]:
                 return self._sound
             self._sound += 1
-            self._digests.append(entry.after)
+            self._digests.append(head.after)
 
     def ensure(
         self,
@@ -136,10 +137,11 @@ class Chain:
         progress: Callable[[Progress], None] | None,
         goal: int | None = None,
     ) -> None:
-        if self.sound() < index:
+        if self.sound() < index and not self._prepared:
             self.go(0)
             with self._around():
                 self.editor.prepare()
+            self._prepared = True
         while (done := self.sound()) < index:
             requests = self.plan.batch(done + 1)
             if not requests:
@@ -155,7 +157,7 @@ class Chain:
             self.state.apply(update)
             entry = self.journal.append(done + 1, update, self._digests[done], self.state.digest())
             if progress is not None:
-                progress(Progress(done + 1, goal or index, entry.update.record))
+                progress(Progress(done + 1, goal or index, entry.record))
 
     def _clear(self, index: int) -> None:
         """Remove what stands where the next edit goes: it was found unfit by ``sound``."""
@@ -198,11 +200,25 @@ class Chain:
             )
 
     def entry(self, index: int) -> Entry:
-        """A kept edit, from 1."""
-        entry = self.journal.entry(index)
-        if entry is None:
-            raise ChainError(f"{self.journal.folder} keeps no edit {index}")
+        """A kept edit, from 1, read from its file.
+
+        Raises:
+            ChainError: none is kept, or its file was damaged since it was found sound.
+        """
+        try:
+            entry = self.journal.entry(index)
+            if entry is None:
+                raise ChainError(f"{self.journal.folder} keeps no edit {index}")
+        except ChainError:
+            self._sound = min(self._sound, index - 1)
+            del self._digests[self._sound + 1 :]
+            raise
         return entry
+
+    def record(self, index: int) -> Mapping[str, Recorded]:
+        """What the method said of a kept edit, from 1; no file is read again for it."""
+        head = self.journal.head(index)
+        return self.entry(index).record if head is None else head.record
 
     def digest(self, index: int) -> str:
         """Digest of state ``index``, without going there."""

@@ -13,7 +13,7 @@ from editsuite.chains.plan import Plan
 from editsuite.editors.protocol import Change, Dense, LowRank, Recorded, Update
 from editsuite.errors import ChainError
 from editsuite.files import write_text_atomically
-from editsuite.sealed import SUFFIX, find_sealed, seal, unseal
+from editsuite.sealed import SUFFIX, list_sealed, seal, unseal
 
 PLAN_FILE = "plan.json"
 OUTPUT, INPUT, DELTA = ".output", ".input", ".delta"
@@ -22,29 +22,37 @@ OWN = "own:"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One edit as it was kept.
+class Head:
+    """What stays in memory of an edit that is kept.
 
     Attributes:
         index: its place in the chain, from 1.
-        update: the change, and what the method said of it.
+        record: what the method said of it.
         before: digest of the state it was computed on.
         after: digest of the state it leads to.
     """
 
     index: int
-    update: Update
+    record: Mapping[str, Recorded]
     before: str
     after: str
 
-    @property
-    def record(self) -> Mapping[str, Recorded]:
-        """What the method said of the edit."""
-        return self.update.record
+
+@dataclass(frozen=True)
+class Entry(Head):
+    """One edit as it was kept.
+
+    Attributes:
+        update: the change, and what the method said of it.
+    """
+
+    update: Update
 
 
 class Journal:
     """The entries of one plan in one folder.
+
+    In memory are heads only: the changes of a thousand edits would be a second model.
 
     Args:
         root: the cache's folder of chains.
@@ -54,7 +62,8 @@ class Journal:
     def __init__(self, root: Path, plan: Plan) -> None:
         self.plan = plan
         self.folder = root / "chains" / plan.digest[:32]
-        self._read: dict[Path, Entry] = {}
+        self._heads: dict[Path, Head] = {}
+        self._listed: dict[str, list[Path]] = {}
 
     def open(self) -> None:
         """Make the folder and write the plan for people to read."""
@@ -80,12 +89,31 @@ class Journal:
             "after": after,
             "record": json.dumps(dict(update.record), ensure_ascii=False),
         }
-        seal(self.folder, _stem(index), tensors, metadata)
-        return Entry(index, update, before, after)
+        path = seal(self.folder, _stem(index), tensors, metadata)
+        self._listed.setdefault(_stem(index), []).append(path)
+        return Entry(index, update.record, before, after, update)
 
     def paths(self, index: int) -> list[Path]:
         """The files kept for an edit: one, or none."""
-        return find_sealed(self.folder, _stem(index))
+        stem = _stem(index)
+        there = [path for path in self._listed.get(stem, ()) if path.exists()]
+        if not there:  # another process may have made it; one listing serves all that follow
+            self._listed = list_sealed(self.folder)
+            there = self._listed.get(stem, [])
+        return there
+
+    def head(self, index: int) -> Head | None:
+        """What is known of an edit whose file was found sound; None where none is kept.
+
+        Raises:
+            ChainError: the file is damaged or belongs to another plan or place.
+        """
+        for path in self.paths(index):
+            if path not in self._heads:
+                entry = self._check(path, index)
+                self._heads[path] = Head(index, entry.record, entry.before, entry.after)
+            return self._heads[path]
+        return None
 
     def entry(self, index: int) -> Entry | None:
         """Read and check an edit; None where none is kept.
@@ -94,16 +122,14 @@ class Journal:
             ChainError: the file is damaged or belongs to another plan or place.
         """
         for path in self.paths(index):
-            if path not in self._read:
-                self._read[path] = self._check(path, index)
-            return self._read[path]
+            return self._check(path, index)
         return None
 
     def remove(self, index: int) -> None:
         """Forget an edit that cannot be trusted."""
         for path in self.paths(index):
             path.unlink(missing_ok=True)
-            self._read.pop(path, None)
+            self._heads.pop(path, None)
 
     def last(self) -> int:
         """The highest index that a file is kept for, sound or not."""
@@ -125,7 +151,8 @@ class Journal:
             json.loads(held.metadata["record"]),
             {n.removeprefix(OWN): t for n, t in held.tensors.items() if n.startswith(OWN)},
         )
-        return Entry(index, update, held.metadata["before"], held.metadata["after"])
+        before, after = held.metadata["before"], held.metadata["after"]
+        return Entry(index, update.record, before, after, update)
 
 
 def _changes(tensors: Mapping[str, Tensor]) -> dict[str, Change]:

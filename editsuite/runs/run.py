@@ -212,6 +212,6 @@ class Run:
         """What the method said of a chain's edits."""
         chain = self.chain(case)
         return [
-            {"index": i, **chain.entry(i).record}
+            {"index": i, **chain.record(i)}
             for i in range(1, min(chain.sound(), chain.plan.index_of(edits)) + 1)
         ]
