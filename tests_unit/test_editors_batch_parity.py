@@ -1,4 +1,4 @@
-"""Parity with independent implementations: EasyEdit's MEMIT on the embedded default model."""
+"""Parity with independent implementations: EasyEdit's MEMIT and AlphaEdit on the default model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.easyedit_batch import Batch, reference_memit
+from benchmarks.easyedit_batch import Batch, reference_alphaedit, reference_memit
 from benchmarks.easyedit_reference import available
+from editsuite.chains import ModelState
 from editsuite.editors import LowRank, Update, method
+from editsuite.editors.alphaedit import BoundAlphaEdit
 from editsuite.editors.memit import BoundMemit
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
@@ -89,6 +91,40 @@ def test_a_batch_of_ten_is_easyedits_memit(
     update = bound.edit(facts)
     loaded = real_stack.loaded
     asked = {**given, "v_loss_layer": loaded.n_layers - 1}
-    batch = Batch(loaded.model, loaded.tokenizer, facts, LAYERS, bound.prefixes, asked, home)
-    moments = {layer: bound.covariances[layer].matrix for layer in LAYERS}
+    batch = Batch(loaded.model, loaded.tokenizer, facts, LAYERS, bound.ground.prefixes, asked, home)
+    moments = {layer: bound.ground.covariances[layer].matrix for layer in LAYERS}
     assert max(far(update, reference_memit(batch, moments), real_stack).values()) < 1e-3
+
+
+def test_two_batches_are_easyedits_alphaedit(
+    facts: tuple[EditRequest, ...], real_stack: DecoderStack, covariance: Path, tmp_path: Path
+) -> None:
+    """The second batch knows the keys of the first, which stays on in both models."""
+    home = tree()
+    own = {"nullspace_threshold": 0.5, "L2": 2.0}
+    bound = method("alphaedit").bind(
+        real_stack,
+        layers=LAYERS,
+        seed=0,
+        hyperparameters={**SEARCH, **own, "n_contexts": 2, "mom2_corpus": f"npz:{covariance}"},
+        cache=tmp_path,
+    )
+    assert isinstance(bound, BoundAlphaEdit)
+    loaded = real_stack.loaded
+    asked = {**SEARCH, **own, "v_loss_layer": loaded.n_layers - 1}
+    bases = {layer: bound.spaces[layer].basis for layer in LAYERS}
+    state = ModelState(loaded, bound.parameters, bound)
+    earlier = None
+    try:
+        for part in (facts[:2], facts[2:4]):
+            batch = Batch(
+                loaded.model, loaded.tokenizer, part, LAYERS, bound.ground.prefixes, asked, home
+            )
+            theirs, earlier = reference_alphaedit(
+                batch, {layer: basis @ basis.T for layer, basis in bases.items()}, earlier
+            )
+            update = bound.edit(part)
+            assert max(far(update, theirs, real_stack).values()) < 1e-3
+            state.apply(update)
+    finally:
+        state.reset()

@@ -87,17 +87,17 @@ def written_by_hand(bound: BoundMemit, targets: Targets) -> list[Tensor]:
 
     By transformers' own forward pass; the weights are put back.
     """
-    loaded, weight_of = bound.stack.loaded, bound.settings.mom2_update_weight
+    loaded, weight_of = bound.ground.stack.loaded, bound.settings.mom2_update_weight
     model: Any = loaded.model
     caught: dict[str, Tensor] = {}
-    weights = [loaded.down_proj_weight(layer) for layer in bound.layers]
+    weights = [loaded.down_proj_weight(layer) for layer in bound.ground.layers]
     before = [weight.detach().clone() for weight in weights]
     deltas = []
-    for step, layer in enumerate(bound.layers):
+    for step, layer in enumerate(bound.ground.layers):
         key = loaded.down_proj(layer).register_forward_pre_hook(
             lambda _, inputs: caught.update(key=inputs[0][0])
         )
-        out = loaded.layer(bound.layers[-1]).register_forward_hook(
+        out = loaded.layer(bound.ground.layers[-1]).register_forward_hook(
             lambda _, __, output: caught.update(
                 out=(output[0] if isinstance(output, tuple) else output)[0]
             )
@@ -114,8 +114,8 @@ def written_by_hand(bound: BoundMemit, targets: Targets) -> list[Tensor]:
         key.remove()
         out.remove()
         k, r = torch.stack(keys, dim=1), torch.stack(missing, dim=1)
-        moment = bound.covariances[layer].matrix
-        share = r / (len(bound.layers) - step)
+        moment = bound.ground.covariances[layer].matrix
+        share = r / (len(bound.ground.layers) - step)
         delta = share @ k.T @ torch.linalg.inv(weight_of * moment + k @ k.T)
         deltas.append(delta)
         weights[step].add_((delta.T if loaded.family.transposed else delta).float())
@@ -145,10 +145,10 @@ def test_the_small_system_is_the_large_one(
     """``C^-1 K (w I + K^T C^-1 K)^-1 = (w C + K K^T)^-1 K``, for few facts and for many."""
     bound = bind(stack_of("llama"), folder, mom2_update_weight=weight)
     keys = torch.randn(128, facts, generator=torch.Generator().manual_seed(seed)).double()
-    moment = bound.covariances[1].matrix
+    moment = bound.ground.covariances[1].matrix
     moment = moment + 1e-6 * moment.diagonal().mean() * torch.eye(128).double()
     wanted = torch.linalg.solve(weight * moment + keys @ keys.T, keys)
-    assert distance(bound._directions(1, keys), wanted) < 1e-6
+    assert distance(bound.directions(1, keys), wanted) < 1e-6
 
 
 def test_one_layer_and_one_fact_without_prior_reach_the_target(folder: Path) -> None:
@@ -165,7 +165,7 @@ def test_one_layer_and_one_fact_without_prior_reach_the_target(folder: Path) -> 
     assert update.record["missing_after"] == pytest.approx(0, abs=1e-3)
     state = ModelState(stack.loaded, bound.parameters)
     state.apply(update)
-    rows = lookup_rows(stack, FACTS[0], bound.prefixes)
+    rows = lookup_rows(stack, FACTS[0], bound.ground.prefixes)
     reached = lookup_states(stack, rows, 2).outputs[0]
     state.reset()
     torch.testing.assert_close(reached, targets.states[0], rtol=1e-3, atol=1e-3)
@@ -175,8 +175,10 @@ def test_every_layer_takes_its_share_of_what_is_missing(folder: Path) -> None:
     """Without any effect on the keys the shares are equal, and their sum is what was missing."""
     bound = bind(stack_of("llama"), folder)
     targets = bound.targets(FACTS)
-    now = read_subjects(bound.stack, targets.rows, keys_at=0, outputs_of=2).outputs
-    written = write_targets(bound.stack, targets, LAYERS, lambda _, keys: torch.zeros_like(keys))
+    now = read_subjects(bound.ground.stack, targets.rows, keys_at=0, outputs_of=2).outputs
+    written = write_targets(
+        bound.ground.stack, targets, LAYERS, lambda _, keys: torch.zeros_like(keys)
+    )
     outputs = torch.stack([change.output.T for change in written.changes.values()])
     torch.testing.assert_close(
         outputs * torch.tensor([3.0, 2.0, 1.0])[:, None, None],
@@ -221,7 +223,7 @@ def test_every_switch_gives_the_same_update(switch: str, folder: Path) -> None:
 def test_the_ball_is_measured_by_the_layers_output(folder: Path) -> None:
     stack = stack_of("llama")
     bound = bind(stack, folder, clamp_norm_factor=0.25, v_num_grad_steps=10)
-    states = lookup_states(stack, lookup_rows(stack, FACTS[0], bound.prefixes), LAYERS[-1])
+    states = lookup_states(stack, lookup_rows(stack, FACTS[0], bound.ground.prefixes), LAYERS[-1])
     (found,) = bound.targets(FACTS[:1]).found
     assert float(found.delta.norm()) == pytest.approx(0.25 * float(states.outputs[0].norm()))
     assert float(states.outputs[0].norm()) != pytest.approx(float(states.values[0].norm()))
@@ -236,7 +238,7 @@ def test_a_trial_is_the_state_it_tries(architecture: str, folder: Path) -> None:
     stack = DecoderStack(loaded)
     bound = bind(stack, folder)
     before = bits(loaded)
-    rows = [lookup_rows(stack, fact, bound.prefixes)[:-1] for fact in FACTS]
+    rows = [lookup_rows(stack, fact, bound.ground.prefixes)[:-1] for fact in FACTS]
     update = bound.edit(FACTS)
     tried = dict(zip(LAYERS, update.factors.values(), strict=True))
     with on_trial(stack, {k: v for k, v in tried.items() if isinstance(v, LowRank)}):

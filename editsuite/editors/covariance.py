@@ -23,7 +23,7 @@ from torch import Tensor
 from editsuite.editors.corpus import read_corpus
 from editsuite.editors.covariance_file import read_covariance, write_covariance
 from editsuite.editors.moments import Moment, second_moments
-from editsuite.engine import DecoderStack
+from editsuite.engine import DecoderStack, one_thread
 from editsuite.errors import ChainError, OptionError
 from editsuite.files import sha256_of
 from editsuite.sealed import find_sealed, seal, unseal
@@ -150,7 +150,9 @@ class CovarianceSource:
         # text ever used from dividing by zero.
         ridge = 1e-6 * matrix.diagonal().mean()
         factor: Tensor
-        factor, info = torch.linalg.cholesky_ex(matrix + ridge * torch.eye(len(matrix)).double())
+        with one_thread():
+            system = matrix + ridge * torch.eye(len(matrix)).double()
+            factor, info = torch.linalg.cholesky_ex(system)
         if int(info) != 0:
             raise OptionError(
                 f"the covariance of layer {self._layer} from {self._spec} is not positive "

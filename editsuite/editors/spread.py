@@ -20,10 +20,10 @@ from editsuite.editors.readout import plain_readout, resumed_readout
 from editsuite.editors.subjects import read_subjects
 from editsuite.editors.trial import on_trial
 from editsuite.editors.value import FoundValue, ValueSettings, find_value
-from editsuite.engine import DecoderStack
+from editsuite.engine import DecoderStack, one_thread
 from editsuite.facts import EditRequest
 
-#: From a layer and the facts' keys there, ``[d_ff, facts]`` float64, to the directions of ``d_ff``
+#: From a layer and the facts' keys there, ``[d_ff, facts]`` float64 on the CPU, to the directions
 #: in which the change reads them, of the same shape.
 Directions = Callable[[int, Tensor], Tensor]
 
@@ -49,11 +49,14 @@ class Written:
 
     Attributes:
         changes: by layer; of rank ``facts``.
+        keys: by layer ``[d_ff, facts]`` float32. No change of a layer or of those above it moves
+            the layer's keys, so these are the keys of the model with all changes, too.
         missing_before: mean norm of what was missing at the last layer before the first change.
         missing_after: the same after the last.
     """
 
     changes: Mapping[int, LowRank]
+    keys: Mapping[int, Tensor]
     missing_before: float
     missing_after: float
 
@@ -108,15 +111,18 @@ def write_targets(
         directions: the method's solution at one layer.
     """
     changes: dict[int, LowRank] = {}
+    keys: dict[int, Tensor] = {}
     norms = []
     for left, layer in zip(range(len(layers), 0, -1), layers, strict=True):
         with on_trial(stack, changes):
             now = read_subjects(stack, targets.rows, keys_at=layer, outputs_of=layers[-1])
         missing = (targets.states - now.outputs).double()
         norms.append(float(missing.norm(dim=1).mean()))
-        entering = directions(layer, now.keys.T.double()).float().to(stack.device)
+        keys[layer] = now.keys.T.contiguous()
+        with one_thread():
+            entering = directions(layer, keys[layer].double().cpu()).float().to(stack.device)
         changes[layer] = LowRank((missing.T / left).float(), entering)
     with on_trial(stack, changes):
         last = read_subjects(stack, targets.rows, keys_at=layers[-1], outputs_of=layers[-1])
     norms.append(float((targets.states - last.outputs).norm(dim=1).mean()))
-    return Written(changes, norms[0], norms[-1])
+    return Written(changes, keys, norms[0], norms[-1])

@@ -30,6 +30,17 @@ def threads_keep_bits() -> bool:
     return built and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, torch computes on one thread: for float64 systems, whose bits depend on threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if x.numel() > x.shape[-1]:
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
