@@ -143,10 +143,9 @@ def _asked(batch: Batch) -> list[dict[str, str]]:
 def _settings(batch: Batch, kind: Callable[..., Any]) -> Any:
     """EasyEdit's settings: what is not given is set to None, for nothing reads it here."""
     known: Any = kind
-    embedding = batch.model.get_input_embeddings()
-    head = next(
-        n for n, m in batch.model.named_modules() if m is batch.model.get_output_embeddings()
-    )
+    model: Any = batch.model
+    embedding = model.get_input_embeddings()
+    head = next(n for n, m in batch.model.named_modules() if m is model.get_output_embeddings())
     tied = next(n for n, m in batch.model.named_modules() if m is embedding)
     weights = dict(batch.model.named_parameters())
     own = {

@@ -1,22 +1,26 @@
-"""How should MEMIT weigh other knowledge on the default model, and how much may it cost?
+"""How should MEMIT and AlphaEdit weigh other knowledge on the default model, and at what cost?
 
 Facts that no check uses: invented ones of another seed, about subjects of their own. Three parts,
 each kept as JSON in ``--keep``, so that a run that was stopped goes on where it was:
 
-- *batch*: all facts in one edit, for every weight of the covariance (``mom2_update_weight``). The
-  facts' targets do not depend on the weight and are searched once for each way of searching.
+- *batch*: all facts in one edit, for every weight of the covariance (``mom2_update_weight``), or
+  for every null space (``nullspace_threshold``, ``L2``) of AlphaEdit. The facts' targets do not
+  depend on these and are searched once for each way of searching.
 - *alone*: each of the first facts edited alone into the unedited model, from the same targets.
 - *sequence*: the facts one after another, each searched in the model as it stands by then.
 
-    python -m benchmarks.study_memit --keep FOLDER --contexts 3 --weights 15000,1500,150,15
+    python -m benchmarks.study_memit --keep FOLDER --weights 15000,1500,150,15
+    python -m benchmarks.study_memit --keep FOLDER --thresholds 0.01,0.02 --l2s 10,1
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +30,8 @@ import typer
 from benchmarks.study_covariance import Bench, open_bench, show
 from editsuite.chains import Editing, ModelState, open_chain
 from editsuite.editors import method
-from editsuite.editors.memit import BoundMemit
+from editsuite.editors.batch import BatchEditor
+from editsuite.editors.protocol import Remembers
 from editsuite.editors.spread import Targets
 from editsuite.engine import Continuation, score
 from editsuite.facts import EditRequest, load_facts
@@ -68,27 +73,63 @@ class Way:
         }
 
 
+@dataclass(frozen=True)
+class Hold:
+    """What holds other knowledge against an edit: a method and its own hyperparameters.
+
+    Attributes:
+        method: name of the method.
+        own: what is varied.
+        label: short, for file names and tables.
+    """
+
+    method: str
+    own: Mapping[str, object]
+    label: str
+
+    @classmethod
+    def weight(cls, weight: float) -> Hold:
+        """MEMIT with a weight of the covariance."""
+        return cls("memit", {"mom2_update_weight": weight}, f"w{weight:g}")
+
+    @classmethod
+    def space(cls, threshold: float, l2: float) -> Hold:
+        """AlphaEdit with a null space."""
+        own = {"nullspace_threshold": threshold, "L2": l2}
+        return cls("alphaedit", own, f"t{threshold:g}-l{l2:g}")
+
+
 def facts_of(n: int) -> tuple[EditRequest, ...]:
     """The study's facts."""
     taken = frozenset(request.subject for request in load_facts("builtin").order(0))
     return generate_facts(n, SEED, taken=taken)
 
 
-def bound_of(
-    bench: Bench, way: Way, weight: float, layers: Sequence[int], **given: object
-) -> BoundMemit:
-    """MEMIT bound with a weight."""
-    card = bench.stack.loaded.card.hyperparameters.get("memit", {})
-    bound = method("memit").bind(
+def bound_of(bench: Bench, way: Way, hold: Hold, layers: Sequence[int]) -> BatchEditor:
+    """The method bound with these settings; what else the search wants is MEMIT's of the card."""
+    bound = method(hold.method).bind(
         bench.stack,
         layers=layers,
         seed=0,
-        hyperparameters={**card, **way.settings, "mom2_update_weight": weight, **given},
+        hyperparameters=settings_of(bench, way, hold),
         cache=bench.keep,
     )
-    assert isinstance(bound, BoundMemit)
+    assert isinstance(bound, BatchEditor)
     bound.prepare()
     return bound
+
+
+def settings_of(bench: Bench, way: Way, hold: Hold) -> dict[str, object]:
+    """All hyperparameters; what is not varied in the search is MEMIT's of the card."""
+    card = dict(bench.stack.loaded.card.hyperparameters.get("memit", {}))
+    card.pop("mom2_update_weight", None)
+    return {**card, **way.settings, **hold.own}
+
+
+def state_of(bench: Bench, bound: BatchEditor) -> ModelState:
+    """The unedited model as a state."""
+    editor = bound if isinstance(bound, Remembers) else None
+    return ModelState(bench.stack.loaded, bound.parameters, editor)
 
 
 def targets_of(bench: Bench, way: Way, facts: Sequence[EditRequest], layers: Sequence[int]) -> Any:
@@ -96,7 +137,7 @@ def targets_of(bench: Bench, way: Way, facts: Sequence[EditRequest], layers: Seq
     path = bench.keep / "targets" / f"{way}-{len(facts)}-{'-'.join(map(str, layers))}.pt"
     if path.exists():
         return torch.load(path, weights_only=False)
-    bound = bound_of(bench, way, 1.0, layers)
+    bound = bound_of(bench, way, Hold.weight(1.0), layers)
     parts, seconds = list[Targets](), list[float]()
     for fact in facts:
         before = os.times().user
@@ -122,7 +163,8 @@ def nll_of_prose(bench: Bench) -> float:
     tokenizer = bench.stack.loaded.tokenizer
     ids = [tuple(tokenizer(text)["input_ids"]) for text in prose()[:PASSAGES]]
     scored = score(bench.stack, [Continuation(i[:1], i[1:]) for i in ids])
-    return -sum(sum(s.log_probs) for s in scored) / sum(len(s.log_probs) for s in scored)
+    total = math.fsum(math.fsum(s.log_probs) for s in scored)
+    return float(-total / sum(len(s.log_probs) for s in scored))
 
 
 def look(bench: Bench, facts: Sequence[EditRequest]) -> dict[str, Any]:
@@ -170,12 +212,12 @@ def row_of(
     return row
 
 
-def batch(bench: Bench, way: Way, weight: float, facts: Sequence[EditRequest], layers: Any) -> Any:
+def batch(bench: Bench, way: Way, hold: Hold, facts: Sequence[EditRequest], layers: Any) -> Any:
     """All facts in one edit."""
     parts, seconds = targets_of(bench, way, facts, layers)
-    bound = bound_of(bench, way, weight, layers)
+    bound = bound_of(bench, way, hold, layers)
     update = bound.write(facts, joined(parts))
-    state = ModelState(bench.stack.loaded, bound.parameters)
+    state = state_of(bench, bound)
     state.apply(update)
     try:
         seen = {"nll": nll_of_prose(bench), **look(bench, facts)}
@@ -185,11 +227,11 @@ def batch(bench: Bench, way: Way, weight: float, facts: Sequence[EditRequest], l
     return {**row_of(bench, facts, facts, seen), **told, "search s": sum(seconds) / len(seconds)}
 
 
-def alone(bench: Bench, way: Way, weight: float, facts: Sequence[EditRequest], layers: Any) -> Any:
+def alone(bench: Bench, way: Way, hold: Hold, facts: Sequence[EditRequest], layers: Any) -> Any:
     """The first ten facts, each in the unedited model."""
     parts, _ = targets_of(bench, way, facts, layers)
-    bound = bound_of(bench, way, weight, layers)
-    state = ModelState(bench.stack.loaded, bound.parameters)
+    bound = bound_of(bench, way, hold, layers)
+    state = state_of(bench, bound)
     seen, norms = list[dict[str, Any]](), list[float]()
     for fact, part in list(zip(facts, parts, strict=True))[:10]:
         update = bound.write([fact], part)
@@ -199,7 +241,9 @@ def alone(bench: Bench, way: Way, weight: float, facts: Sequence[EditRequest], l
             seen.append(look(bench, [fact]))
         finally:
             state.reset()
-    together = {name: [v for s in seen for v in s[name]] for name in seen[0] if name != "locality"}
+    together: dict[str, Any] = {
+        name: [v for s in seen for v in s[name]] for name in seen[0] if name != "locality"
+    }
     together["locality"] = {
         name: [v for s in seen for v in s["locality"][name]] for name in ("forced", "greedy")
     }
@@ -208,15 +252,15 @@ def alone(bench: Bench, way: Way, weight: float, facts: Sequence[EditRequest], l
 
 
 def sequence(
-    bench: Bench, way: Way, weight: float, facts: Sequence[EditRequest], layers: Any, counts: Any
+    bench: Bench, way: Way, hold: Hold, facts: Sequence[EditRequest], layers: Any, counts: Any
 ) -> Any:
     """The facts one after another, looked at after some numbers of edits."""
     editing = Editing(
-        method("memit"),
+        method(hold.method),
         layers,
         tuple(facts),
         "study",
-        hyperparameters={**way.settings, "mom2_update_weight": weight},
+        hyperparameters=settings_of(bench, way, hold),
     )
     chain = open_chain(bench.stack, editing, bench.keep)
     rows = []
@@ -246,27 +290,33 @@ def main(
     stops: Annotated[str, typer.Option(help="losses at which a search ends")] = "0.05",
     steps: Annotated[str, typer.Option(help="evaluations of a search at most")] = "25",
     weights: str = "15000,5000,1500,500,150,50,15,5",
+    thresholds: Annotated[str, typer.Option(help="AlphaEdit instead of MEMIT")] = "",
+    l2s: Annotated[str, typer.Option(help="AlphaEdit's L2")] = "10",
     parts: str = "batch,alone,sequence",
     counts: Annotated[str, typer.Option(help="edits of a sequence to look at")] = "10,20",
     facts: int = 20,
 ) -> None:
-    """Compare weights of the covariance and ways of searching."""
+    """Compare what holds other knowledge, and ways of searching."""
     bench = open_bench(model, keep)
     layers = bench.stack.loaded.card.layers["memit"]
     chosen = facts_of(facts)
     looks = [int(count) for count in counts.split(",")]
     work: Mapping[str, Any] = {"batch": batch, "alone": alone, "sequence": sequence}
+    holds = [Hold.weight(float(word)) for word in weights.split(",")]
+    if thresholds:
+        pairs = product(map(float, thresholds.split(",")), map(float, l2s.split(",")))
+        holds = [Hold.space(threshold, l2) for threshold, l2 in pairs]
     for part in parts.split(","):
         rows: list[dict[str, Any]] = []
         for way in ways_of(contexts, stops, steps):
-            for weight in (float(word) for word in weights.split(",")):
+            for hold in holds:
                 more = (looks,) if part == "sequence" else ()
-                name = f"{part}-{way}-w{weight:g}-f{facts}"
+                name = f"{part}-{way}-{hold.label}-f{facts}"
                 result = bench.once(
-                    name, partial(work[part], bench, way, weight, chosen, layers, *more)
+                    name, partial(work[part], bench, way, hold, chosen, layers, *more)
                 )
                 found = result if isinstance(result, list) else [result]
-                rows += [{"search": str(way), "weight": f"{weight:g}", **row} for row in found]
+                rows += [{"search": str(way), "hold": hold.label, **row} for row in found]
         show(bench, part, rows)
 
 
