@@ -194,7 +194,7 @@ def unedited(bench: Bench, facts: Sequence[EditRequest]) -> Any:
 def kept_share(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
     """Share of locality answers that are as they were, greedily generated."""
     same = [a == b for a, b in zip(before["greedy"], after["greedy"], strict=True)]
-    return sum(same) / len(same)
+    return float(sum(same) / len(same))
 
 
 def row_of(

@@ -123,6 +123,7 @@ def write_targets(
             entering = directions(layer, keys[layer].double().cpu()).float().to(stack.device)
         changes[layer] = LowRank((missing.T / left).float(), entering)
     with on_trial(stack, changes):
-        last = read_subjects(stack, targets.rows, keys_at=layers[-1], outputs_of=layers[-1])
+        bare = [own[:1] for own in targets.rows]
+        last = read_subjects(stack, bare, keys_at=layers[-1], outputs_of=layers[-1])
     norms.append(float((targets.states - last.outputs).norm(dim=1).mean()))
     return Written(changes, keys, norms[0], norms[-1])
