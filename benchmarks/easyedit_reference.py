@@ -1,34 +1,36 @@
 """EasyEdit's ROME as an independent reference: its own code, but for one fixed device.
 
 It wants ``pip install --no-deps easyeditor==0.0.1.dev0`` and ``pip install datasets matplotlib``
-(imported by its ROME modules, not called here). The ``__init__`` files of its packages import
-every method with their pins of 2022, so the ROME modules are loaded without them.
+(imported by its ROME modules, not called here).
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_loader
+from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.easyedit_code import (
+    installed_root,
+    load_modules,
+    module_names,
+    request_of,
+    right_padded,
+    unchanged,
+)
 from editsuite.errors import EditError, listing
 
-_PACKAGES = ("easyeditor", "easyeditor.util", "easyeditor.models", "easyeditor.models.rome")
 _SETTINGS = "v_num_grad_steps v_lr v_loss_layer v_weight_decay clamp_norm_factor kl_factor"
 # EasyEdit's settings class demands these too; with its caches filled nothing reads them.
 _UNREAD = """attn_module_tmp ln_f_module lm_head_module mom2_dataset mom2_n_samples mom2_dtype
@@ -56,8 +58,8 @@ def available() -> str | None:
         if find_spec(name) is None:
             flag = "--no-deps " if pin else ""
             return f"EasyEdit's ROME needs {name}: pip install {flag}{name}{pin}"
-    if not (_root() / "models/rome/rome_main.py").is_file():
-        return f"no models/rome in {_root()}: pip install --no-deps easyeditor==0.0.1.dev0"
+    if not (installed_root() / "models/rome/rome_main.py").is_file():
+        return f"no models/rome in {installed_root()}: pip install --no-deps easyeditor==0.0.1.dev0"
     return None
 
 
@@ -96,8 +98,8 @@ def reference_rome(
         raise EditError(reason)
     if model.training:
         raise EditError("the model is in training mode, dropout would be on: call model.eval()")
-    request = _request(prompt, subject, target_new, contexts)
-    names = _module_names(model, layer)
+    request = request_of(prompt, subject, target_new, contexts)
+    names = module_names(model, layer)
     name = names["rewrite_module_tmp"].format(layer)
     weight = model.get_submodule(name).get_parameter("weight")
     settings = _settings(hparams) | names | {"layers": [layer], "device": weight.device}
@@ -105,8 +107,8 @@ def reference_rome(
     rome, compute_u = _modules()
     inverses = {} if covariance is None else _inverse(model, name, weight, covariance)
     with ExitStack() as stack:
-        stack.enter_context(_unchanged(model, weight, name))
-        stack.enter_context(_right_padded(tokenizer))
+        stack.enter_context(unchanged(model, [weight], name))
+        stack.enter_context(right_padded(tokenizer))
         templates = [prefix + "{}" for prefix in contexts]
         stack.enter_context(patch.object(rome, "CONTEXT_TEMPLATES_CACHE", templates))
         stack.enter_context(patch.object(compute_u, "inv_mom2_cache", inverses))
@@ -118,54 +120,10 @@ def reference_rome(
     return ReferenceUpdate(left.detach(), right.detach(), seconds)
 
 
-def _request(prompt: str, subject: str, target_new: str, contexts: Sequence[str]) -> dict[str, str]:
-    template = prompt if "{}" in prompt else prompt.replace(subject, "{}") if subject else prompt
-    if template.count("{}") != 1:
-        raise EditError(f"prompt {prompt!r} must hold subject {subject!r} once: reword it")
-    if any(
-        brace in text for text in (*template.split("{}"), target_new, *contexts) for brace in "{}"
-    ):
-        raise EditError(
-            f"prompt {prompt!r}, its target or contexts hold braces, which EasyEdit formats"
-        )
-    if not target_new.strip() or not contexts or contexts[0]:
-        raise EditError("give a target_new that is not blank and contexts that begin with ''")
-    return {"prompt": template, "subject": subject, "target_new": target_new.removeprefix(" ")}
-
-
 def _settings(hparams: Mapping[str, object]) -> dict[str, Any]:
     if set(hparams) != set(_SETTINGS.split()):
         raise EditError(f"hparams has {listing(hparams)}: give exactly {_SETTINGS}")
     return dict.fromkeys(_UNREAD.split()) | dict(hparams) | {"fact_token": "subject_last"}
-
-
-def _module_names(model: PreTrainedModel, layer: int) -> dict[str, str]:
-    """Find the blocks by their count and the output projection as the MLP's last matrix."""
-    depth = model.config.num_hidden_layers
-    stacks = {
-        name: blocks
-        for name, blocks in model.named_modules()
-        if isinstance(blocks, nn.ModuleList) and len(blocks) == depth
-    }
-    if len(stacks) != 1:
-        raise EditError(f"{depth} blocks found in {listing(stacks)}: use a plain decoder model")
-    if not 0 <= layer < depth:
-        raise EditError(f"layer {layer} is outside the model: give 0 to {depth - 1}")
-    ((stack, blocks),) = stacks.items()
-    matrices = [
-        name
-        for name, module in blocks[layer].named_modules()
-        if name.startswith("mlp.") and getattr(getattr(module, "weight", None), "ndim", 0) == 2
-    ]
-    if not matrices:
-        raise EditError(f"{stack}.{layer} has no mlp with a matrix: use a dense transformer")
-    block = f"{stack}.{{}}"
-    rewrite = f"{block}.{matrices[-1]}"
-    return {
-        "layer_module_tmp": block,
-        "mlp_module_tmp": f"{block}.mlp",
-        "rewrite_module_tmp": rewrite,
-    }
 
 
 def _inverse(
@@ -181,98 +139,9 @@ def _inverse(
     return {key: torch.inverse(covariance.to(weight.device)).float()}
 
 
-@contextmanager
-def _unchanged(model: PreTrainedModel, weight: nn.Parameter, name: str) -> Iterator[None]:
-    """Give requires_grad back, and raise unless the weights are the same bits afterwards.
-
-    EasyEdit edits the one matrix and restores it, so that one is compared; every other
-    parameter must not have been written in place, which its version counter tells.
-    """
-    others = [p for p in model.parameters() if p is not weight]
-    versions = [p._version for p in others]
-    grads = [(p, p.requires_grad) for p in model.parameters()]
-    before = weight.detach().clone()
-    try:
-        yield
-    finally:
-        for parameter, flag in grads:
-            parameter.requires_grad_(flag)
-        same = torch.equal(before.view(torch.uint8), weight.detach().view(torch.uint8))
-        with torch.no_grad():
-            weight.copy_(before)
-        if not same or versions != [p._version for p in others]:
-            raise EditError(f"EasyEdit left {name} or another weight changed: load the model again")
-
-
-@contextmanager
-def _right_padded(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    """EasyEdit counts target and subject positions from the left edge of each row."""
-    side, pad = tokenizer.padding_side, tokenizer.pad_token
-    if pad is None and tokenizer.eos_token is None:
-        raise EditError("the tokenizer has neither pad nor eos token: set tokenizer.pad_token")
-    try:
-        tokenizer.padding_side = "right"
-        if pad is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        yield
-    finally:
-        tokenizer.padding_side, tokenizer.pad_token = side, pad
-
-
-class _AnyDevice(SourceFileLoader):
-    """Loads compute_v with its one fixed device, CUDA, replaced by ``hparams.device``.
-
-    Done in the source, since intercepting torch calls instead would slow what is timed here;
-    and past the bytecode cache, which would hand the altered module to every other user.
-    """
-
-    def get_code(self, fullname: str) -> CodeType:
-        source = self.get_data(self.path).replace(b'f"cuda:{hparams.device}"', b"hparams.device")
-        return self.source_to_code(source, self.path)
-
-
-def _root() -> Path:
-    spec = find_spec("easyeditor")
-    places = spec.submodule_search_locations if spec else None
-    if not places:
-        raise EditError(
-            "easyeditor is no package here: pip install --no-deps easyeditor==0.0.1.dev0"
-        )
-    return Path(next(iter(places)))
-
-
 @cache
 def _modules() -> tuple[ModuleType, ModuleType]:
-    """Load rome_main and compute_u below packages whose ``__init__`` never runs."""
-    root = _root()
-    with _own_names():
-        for name in _PACKAGES:
-            package = ModuleType(name)
-            package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-            sys.modules[name] = package
-        name = f"{_PACKAGES[-1]}.compute_v"
-        loader = _AnyDevice(name, str(root / "models/rome/compute_v.py"))
-        spec = spec_from_loader(name, loader)
-        if spec is None:
-            raise EditError(f"{name} cannot be loaded from {root}: install easyeditor again")
-        sys.modules[name] = module_from_spec(spec)
-        loader.exec_module(sys.modules[name])
-        rome = import_module("easyeditor.models.rome.rome_main")
-        compute_u = import_module("easyeditor.models.rome.compute_u")
+    """EasyEdit's rome_main and compute_u; the one fixed device of compute_v is CUDA."""
+    mends = {"compute_v": ((b'f"cuda:{hparams.device}"', b"hparams.device"),)}
+    rome, compute_u = load_modules("models.rome", ("rome_main", "compute_u"), mends)
     return rome, compute_u
-
-
-@contextmanager
-def _own_names() -> Iterator[None]:
-    """Set aside what sys.modules holds of easyeditor, so that a full import still works after."""
-
-    def clear() -> dict[str, ModuleType]:
-        names = [name for name in sys.modules if name.partition(".")[0] == "easyeditor"]
-        return {name: sys.modules.pop(name) for name in names}
-
-    aside = clear()
-    try:
-        yield
-    finally:
-        clear()
-        sys.modules.update(aside)

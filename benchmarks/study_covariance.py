@@ -31,8 +31,9 @@ from editsuite.chains import Chain, Editing, open_chain
 from editsuite.editors import method
 from editsuite.editors.contexts import context_prefixes
 from editsuite.editors.corpus import read_corpus, sample_texts
-from editsuite.editors.covariance import WINDOW, second_moment
+from editsuite.editors.covariance import WINDOW
 from editsuite.editors.lookup import lookup_rows, lookup_states
+from editsuite.editors.moments import second_moments
 from editsuite.engine import DecoderStack
 from editsuite.facts import load_facts
 from editsuite.files import write_text_atomically
@@ -171,9 +172,9 @@ def moments(
             part.append(every[taken])
             taken += 1
         if part:
-            more, keys = second_moment(bench.stack, layer, part)
-            total = more if total is None else total + more
-            count += keys
+            (more,) = second_moments(bench.stack, [layer], part)
+            total = more.total if total is None else total + more.total
+            count += more.count
             found[count] = total / count
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(found, path)

@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from editsuite.cards import FAMILIES, default_layers, known_cards, resolve_card
 from editsuite.cards.card import ModelCard
 from editsuite.cards.reader import BUILTIN_FOLDER, parse_card, read_card
-from editsuite.cards.resolve import reference_rome_settings
+from editsuite.cards.resolve import (
+    reference_alphaedit_settings,
+    reference_memit_settings,
+    reference_rome_settings,
+)
 from editsuite.errors import CardError
 
 _COUNTS = ("n_layers", "hidden_size", "context_length", "vocab_size", "parameters")
@@ -59,6 +63,13 @@ def test_the_cards_the_issue_asks_for_are_there() -> None:
     }
 
 
+REFERENCES = {
+    "rome": reference_rome_settings,
+    "memit": reference_memit_settings,
+    "alphaedit": reference_alphaedit_settings,
+}
+
+
 @pytest.mark.parametrize("name", known_cards())
 def test_builtin_card_is_pinned_and_follows_the_rules(name: str) -> None:
     card = resolve_card(name)
@@ -66,18 +77,26 @@ def test_builtin_card_is_pinned_and_follows_the_rules(name: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", card.revision or "")
     assert card.architecture in FAMILIES
     assert dict(card.layers) == default_layers(card.n_layers)
-    settings = dict(card.hyperparameters["rome"])
-    # What the default card chose by result has no counterpart in the reference's files.
-    for chosen in ("n_contexts", "mom2_corpus", "mom2_n_tokens"):
-        settings.pop(chosen, None)
-    assert settings == reference_rome_settings(card.architecture)
+    # What the default card chose by result has no counterpart in the reference's files, or another
+    # value there; of AlphaEdit it chose all.
+    by_result = {"n_contexts", "mom2_corpus", "mom2_n_tokens", "early_stop"}
+    if card.embedded is not None:
+        by_result |= {"mom2_update_weight"}
+    for method, reference in REFERENCES.items():
+        if method == "alphaedit" and card.embedded is not None:
+            continue
+        settings, wanted = dict(card.hyperparameters[method]), reference(card.architecture)
+        for name in by_result:
+            settings.pop(name, None)
+            wanted.pop(name, None)
+        assert settings == wanted, method
 
 
 @pytest.mark.parametrize("name", ["llama-2-7b", "llama-2-7b-chat", "mistral-7b-v0.1"])
 def test_models_of_the_papers_depth_have_table_5(name: str) -> None:
     card = resolve_card(name)
     assert card.layers["rome"] == (5,)
-    assert card.layers["memit"] == (4, 5, 6, 7, 8)
+    assert card.layers["memit"] == card.layers["alphaedit"] == (4, 5, 6, 7, 8)
     assert card.layers["mend"] == (29, 30, 31)
     assert card.layers["grace"] == (30,)
 

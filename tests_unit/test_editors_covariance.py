@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from editsuite.cards import FAMILIES, tiny_model
-from editsuite.editors.covariance import CovarianceSource, second_moment
+from editsuite.editors.covariance import CovarianceSource, have_ready
+from editsuite.editors.moments import second_moments
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditsuiteError, OptionError
 from editsuite.sealed import find_sealed
@@ -69,16 +70,16 @@ def test_padding_and_batches_do_not_count() -> None:
     stack = DecoderStack(tiny_model("gpt2", 31))
     tokenizer = stack.loaded.tokenizer
     pieces = [tokenizer(line[: 10 + 3 * i])["input_ids"] for i, line in enumerate(LINES[:9])]
-    whole, count = second_moment(stack, 2, pieces)
-    alone, alone_count = second_moment(stack, 2, pieces, token_budget=1)
-    assert count == alone_count == sum(len(piece) for piece in pieces)
-    torch.testing.assert_close(whole, alone, rtol=1e-5, atol=1e-5)
+    (whole,) = second_moments(stack, [2], pieces)
+    (alone,) = second_moments(stack, [2], pieces, token_budget=1)
+    assert whole.count == alone.count == sum(len(piece) for piece in pieces)
+    torch.testing.assert_close(whole.total, alone.total, rtol=1e-5, atol=1e-5)
 
 
 def test_the_token_limit_holds(text: Path, tmp_path: Path) -> None:
     limited = source(text, tmp_path, n_tokens=300)
-    (_, count) = second_moment(limited._stack, 1, limited._pieces())
-    assert count == 300
+    (moment,) = second_moments(limited._stack, [1], limited._pieces())
+    assert moment.count == 300
     assert limited.identity != source(text, tmp_path, n_tokens=301).identity
 
 
@@ -106,7 +107,7 @@ def refuse(*_: object, **__: object) -> None:
 
 def test_a_kept_matrix_is_read(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = source(text, tmp_path).matrix
-    monkeypatch.setattr("editsuite.editors.covariance.second_moment", refuse)
+    monkeypatch.setattr("editsuite.editors.covariance.second_moments", refuse)
     assert torch.equal(source(text, tmp_path).matrix, first)
 
 
@@ -197,3 +198,14 @@ def test_an_exported_covariance_is_the_same_when_it_is_read_back(tmp_path: Path)
     made.export(tmp_path / "out" / "layer1.npz")
     read = CovarianceSource(stack, 1, f"npz:{tmp_path / 'out' / 'layer1.npz'}", 2000, tmp_path)
     torch.testing.assert_close(read.matrix, made.matrix, rtol=1e-12, atol=0)
+
+
+def test_several_layers_in_one_pass_are_the_layers_alone(text: Path, tmp_path: Path) -> None:
+    alone = [source(text, tmp_path / "alone", layer=layer).matrix for layer in (0, 2, 3)]
+    kept = source(text, tmp_path, layer=2).matrix
+    have_ready([source(text, tmp_path, layer=layer) for layer in (0, 2, 3)])
+    together = [source(text, tmp_path, layer=layer).matrix for layer in (0, 2, 3)]
+    assert torch.equal(together[1], kept)
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+    assert len(find_sealed(tmp_path / "covariance", "*")) == 3

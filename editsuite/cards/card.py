@@ -14,6 +14,7 @@ PAPER_DEPTH: Final = 32
 PAPER_LAYERS: Final[Mapping[str, tuple[int, ...]]] = {
     "rome": (5,),
     "memit": (4, 5, 6, 7, 8),
+    "alphaedit": (4, 5, 6, 7, 8),  # not in the paper; MEMIT's, as in EasyEdit's files
     "mend": (29, 30, 31),
     "grace": (30,),
 }

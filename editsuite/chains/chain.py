@@ -14,7 +14,14 @@ from filelock import FileLock, Timeout
 from editsuite.chains.journal import Entry, Journal
 from editsuite.chains.plan import Plan
 from editsuite.chains.state import ModelState
-from editsuite.editors.protocol import BoundEditor, BringsState, Recorded, State, Weight
+from editsuite.editors.protocol import (
+    BoundEditor,
+    BringsState,
+    Recorded,
+    Remembers,
+    State,
+    Weight,
+)
 from editsuite.engine import DecoderStack
 from editsuite.errors import ChainError
 
@@ -65,7 +72,9 @@ class Chain:
         self.state: State = (
             editor.open_state()
             if isinstance(editor, BringsState)
-            else ModelState(stack.loaded, editor.parameters)
+            else ModelState(
+                stack.loaded, editor.parameters, editor if isinstance(editor, Remembers) else None
+            )
         )
         self.editor = editor
         self._stack, self._around = stack, around

@@ -11,6 +11,7 @@ from editsuite.chains.chain import Chain
 from editsuite.chains.plan import Plan
 from editsuite.editors.protocol import Method
 from editsuite.engine import DecoderStack
+from editsuite.errors import OptionError
 from editsuite.facts import EditRequest
 
 
@@ -57,9 +58,15 @@ def open_chain(
         around: entered for the time of each computation of the method.
 
     Raises:
-        OptionError: the model has no such layer, or the method refuses its hyperparameters.
+        OptionError: the model has no such layer, the method refuses its hyperparameters, or one
+            edit is to hold more facts than there are.
     """
     loaded, method = stack.loaded, editing.method
+    if editing.batch_size > len(editing.requests):
+        raise OptionError(
+            f"one edit is to hold {editing.batch_size} facts, {editing.facts} holds "
+            f"{len(editing.requests)}; lower --edit-batch-size or give more facts (--edit-facts)"
+        )
     for layer in editing.layers:
         loaded.layer_name(layer)  # raises where there is no such layer
     bound = method.bind(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from editsuite.cards import LoadedModel
 from editsuite.editors.change import add
-from editsuite.editors.protocol import Change, Update, Weight
+from editsuite.editors.protocol import Change, Remembers, Update, Weight
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ class ModelState:
     Args:
         loaded: the model, unedited.
         parameters: names of the weights that will be edited.
+        editor: an editor that has to know which updates are on; None where it need not.
     """
 
-    def __init__(self, loaded: LoadedModel, parameters: Sequence[str]) -> None:
-        self._loaded = loaded
+    def __init__(
+        self, loaded: LoadedModel, parameters: Sequence[str], editor: Remembers | None = None
+    ) -> None:
+        self._loaded, self._editor = loaded, editor
         self._weights = {name: loaded.model.get_parameter(name) for name in sorted(parameters)}
         self._original = {name: w.detach().clone() for name, w in self._weights.items()}
         self._sums = {name: self._sum_of(name) for name in self._weights}
@@ -56,6 +59,8 @@ class ModelState:
         """Put on one more update; if that fails half-way, all are taken off."""
         try:
             self._add(update.factors)
+            if self._editor is not None:
+                self._editor.remember(update)
         except BaseException:
             self.reset()
             raise
@@ -75,6 +80,8 @@ class ModelState:
             weight.copy_(self._original[name])
             if self._sums[name].data_ptr() != weight.data_ptr():
                 self._sums[name].copy_(self._original[name])
+        if self._editor is not None:
+            self._editor.forget()
         self.index = 0
 
     def weights(self) -> Mapping[str, Weight]:

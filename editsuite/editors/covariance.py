@@ -11,19 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
 
 from editsuite.editors.corpus import read_corpus
-from editsuite.engine import DecoderStack, batches, causal_mask, pad
+from editsuite.editors.covariance_file import read_covariance, write_covariance
+from editsuite.editors.moments import Moment, second_moments
+from editsuite.engine import DecoderStack, one_thread
 from editsuite.errors import ChainError, OptionError
 from editsuite.files import sha256_of
 from editsuite.sealed import find_sealed, seal, unseal
@@ -39,7 +39,8 @@ class CovarianceSource:
     Args:
         stack: the unedited model.
         layer: the layer whose down projection reads the keys.
-        corpus: ``self``, ``file:PATH`` or ``npz:PATH`` (ROME's and EasyEdit's own files).
+        corpus: ``self``, ``file:PATH`` or ``npz:PATH`` (ROME's and EasyEdit's own files;
+            ``{layer}`` in the path stands for the layer's number).
         n_tokens: tokens to read at most.
         cache: folder of the kept statistics.
     """
@@ -50,11 +51,16 @@ class CovarianceSource:
         self._stack, self._layer, self._spec = stack, layer, corpus
         self._n_tokens, self._cache = n_tokens, cache
 
+    @property
+    def imported(self) -> bool:
+        """Whether the matrix comes from a file instead of a text."""
+        return self._spec.startswith("npz:")
+
     @cached_property
     def identity(self) -> Mapping[str, object]:
         """What the matrix was computed from; two equal identities mean the same matrix."""
         base = {"version": VERSION, "model": self._stack.loaded.digest, "layer": self._layer}
-        if self._spec.startswith("npz:"):
+        if self.imported:
             path = self._npz_path()
             return {**base, "corpus": path.name, "digest": sha256_of(path)}
         corpus = read_corpus(self._spec, self._stack, self._cache)
@@ -73,36 +79,55 @@ class CovarianceSource:
 
     def solve(self, key: Tensor) -> Tensor:
         """``C^-1 key`` for ``[d_ff]``, solved in float64, returned in float32."""
-        solved = torch.cholesky_solve(key.double().cpu()[:, None], self._factor)[:, 0]
-        return solved.float().to(key.device)
+        return self.solve_many(key.double()[:, None])[:, 0].float().to(key.device)
+
+    def solve_many(self, keys: Tensor) -> Tensor:
+        """``C^-1 keys`` for ``[d_ff, n]`` float64, in float64 on the CPU."""
+        solved: Tensor = torch.cholesky_solve(keys.cpu(), self._factor)
+        return solved
 
     @cached_property
     def matrix(self) -> Tensor:
         """``[d_ff, d_ff]`` float64 on the CPU."""
-        if self._spec.startswith("npz:"):
+        if self.imported:
             return self._imported()
+        with self._lock():
+            kept = self._kept()
+            if kept is None:
+                (moment,) = second_moments(self._stack, [self._layer], self._pieces())
+                kept = self._keep(moment)
+        return kept
+
+    @cached_property
+    def _place(self) -> tuple[Path, str]:
+        """Folder and stem of the kept matrix."""
         key = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:32]
         folder = self._cache / "covariance"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
-            for path in find_sealed(folder, key):
-                try:
-                    held = unseal(path)
-                    if held.metadata.get("identity") == json.dumps(self.identity):
-                        return held.tensors["mom2"].double()
-                    reason = f"{path} is foreign: it holds {held.metadata.get('identity')}"
-                except ChainError as error:
-                    reason = str(error)
-                warnings.warn(f"covariance: {reason}; computed anew", stacklevel=2)
-                path.unlink()
-            total, count = second_moment(self._stack, self._layer, self._pieces())
-            mean = (total / count).float()
-            seal(
-                folder,
-                key,
-                {"mom2": mean},
-                {"identity": json.dumps(self.identity), "tokens": str(count)},
-            )
+        return folder, key
+
+    def _lock(self) -> FileLock:
+        folder, key = self._place
+        return FileLock(folder / f"{key}.lock")
+
+    def _kept(self) -> Tensor | None:
+        """The matrix on disk; what cannot be trusted is removed with a warning."""
+        for path in find_sealed(*self._place):
+            try:
+                held = unseal(path)
+                if held.metadata.get("identity") == json.dumps(self.identity):
+                    return held.tensors["mom2"].double()
+                reason = f"{path} is foreign: it holds {held.metadata.get('identity')}"
+            except ChainError as error:
+                reason = str(error)
+            warnings.warn(f"covariance: {reason}; computed anew", stacklevel=2)
+            path.unlink()
+        return None
+
+    def _keep(self, moment: Moment) -> Tensor:
+        mean = (moment.total / moment.count).float()
+        told = {"identity": json.dumps(self.identity), "tokens": str(moment.count)}
+        seal(*self._place, {"mom2": mean}, told)
         return mean.double()
 
     def export(self, path: Path) -> None:
@@ -115,18 +140,8 @@ class CovarianceSource:
             OptionError: the file cannot be written.
         """
         matrix = self.matrix
-        count = 1 if self._spec.startswith("npz:") else sum(len(p) for p in self._pieces())
-        arrays: dict[str, Any] = {
-            "mom2.mom2": (matrix * count).numpy(),
-            "mom2.count": np.array(count),
-            "identity": np.array(json.dumps(self.identity)),
-        }
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                np.savez(file, **arrays)
-        except OSError as error:
-            raise OptionError(f"{path} cannot be written ({error}); name another file") from error
+        count = 1 if self.imported else sum(len(p) for p in self._pieces())
+        write_covariance(path, matrix, count, self.identity)
 
     @cached_property
     def _factor(self) -> Tensor:
@@ -135,7 +150,9 @@ class CovarianceSource:
         # text ever used from dividing by zero.
         ridge = 1e-6 * matrix.diagonal().mean()
         factor: Tensor
-        factor, info = torch.linalg.cholesky_ex(matrix + ridge * torch.eye(len(matrix)).double())
+        with one_thread():
+            system = matrix + ridge * torch.eye(len(matrix)).double()
+            factor, info = torch.linalg.cholesky_ex(system)
         if int(info) != 0:
             raise OptionError(
                 f"the covariance of layer {self._layer} from {self._spec} is not positive "
@@ -157,60 +174,38 @@ class CovarianceSource:
         return pieces
 
     def _npz_path(self) -> Path:
-        path = Path(self._spec.removeprefix("npz:")).expanduser()
+        spec = self._spec.removeprefix("npz:").replace("{layer}", str(self._layer))
+        path = Path(spec).expanduser()
         if not path.is_file():
             raise OptionError(f"mom2_corpus {self._spec}: there is no file {path}")
         return path
 
     def _imported(self) -> Tensor:
-        path = self._npz_path()
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                held = dict(file)
-            total, count = torch.from_numpy(held["mom2.mom2"]), float(held["mom2.count"])
-        except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
-            raise OptionError(
-                f"mom2_corpus {self._spec}: {path} is no covariance file ({error}); one holds the "
-                "arrays mom2.mom2 and mom2.count, as ROME's and EasyEdit's layer_stats write them"
-            ) from error
-        matrix = total.double() / count
-        width = self._stack.loaded.model.get_parameter(
-            self._stack.loaded.down_proj_name(self._layer)
-        ).shape[0 if self._stack.loaded.family.transposed else 1]
-        if matrix.shape != (width, width):
-            raise OptionError(
-                f"{path} holds a matrix of {tuple(matrix.shape)}; layer {self._layer} of "
-                f"{self._stack.loaded.card.name} needs {width} x {width}"
-            )
-        return matrix
+        loaded = self._stack.loaded
+        shape = loaded.down_proj_weight(self._layer).shape
+        return read_covariance(
+            self._npz_path(),
+            width=shape[0 if loaded.family.transposed else 1],
+            own={"model": loaded.digest, "layer": self._layer},
+        )
 
 
-@torch.no_grad()
-def second_moment(
-    stack: DecoderStack, layer: int, pieces: list[list[int]], *, token_budget: int = 4096
-) -> tuple[Tensor, int]:
-    """Sum of ``k k^T`` (float64, ``[d_ff, d_ff]``) and the number of keys, over all tokens."""
-    module = stack.layers[layer].get_submodule(stack.loaded.family.down_proj)
-    caught: list[Tensor] = []
-    handle = module.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    total: Tensor | None = None
-    count = 0
-    try:
-        for batch in batches([len(piece) for piece in pieces], token_budget):
-            padded = pad([pieces[i] for i in batch], stack.device, left=False)
-            stack.run(
-                stack.embed(padded.ids, padded.positions),
-                start=0,
-                stop=layer + 1,
-                positions=padded.positions,
-                mask=causal_mask(padded.real),
-            )
-            keys = caught.pop()[padded.real].float()
-            part = (keys.T @ keys).double().cpu()
-            total = part if total is None else total + part
-            count += len(keys)
-    finally:
-        handle.remove()
-    if total is None:
-        raise OptionError("the covariance's corpus holds no text; give one with mom2_corpus")
-    return total, count
+def have_ready(sources: Sequence[CovarianceSource]) -> None:
+    """Have the matrices of several layers, with one pass over the text for all that are missing.
+
+    Args:
+        sources: of one model and one corpus, layers ascending; the model must be unedited.
+    """
+    own = [source for source in sources if not source.imported]
+    with ExitStack() as locks:
+        for source in own:  # always in the order of layers, so that no two wait for each other
+            locks.enter_context(source._lock())
+        missing = [source for source in own if source._kept() is None]
+        if missing:
+            pieces = missing[0]._pieces()
+            layers = [source._layer for source in missing]
+            moments = second_moments(missing[0]._stack, layers, pieces)
+            for source, moment in zip(missing, moments, strict=True):
+                source._keep(moment)
+    for source in sources:
+        source.ready()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from editsuite.engine import DecoderStack, PaddedBatch, at_least_float32, causal_mask, pad
 from editsuite.errors import EditError
@@ -48,6 +49,12 @@ class LookupStates:
     keys: Tensor
     values: Tensor
 
+    @property
+    def outputs(self) -> Tensor:
+        """``[rows, hidden]`` float32 states leaving the layer at the lookup positions."""
+        lookups = [row.lookup for row in self.rows]
+        return self.hidden[torch.arange(len(self.rows)), lookups].float()
+
 
 def lookup_rows(
     stack: DecoderStack, request: EditRequest, prefixes: Sequence[str]
@@ -87,33 +94,38 @@ def lookup_rows(
 def lookup_states(stack: DecoderStack, rows: tuple[LookupRow, ...], layer: int) -> LookupStates:
     """Run layers 0 to ``layer`` once and read key and value at the lookup positions."""
     batch = pad([row.ids for row in rows], stack.device, left=False)
-    family = stack.loaded.family
-    caught: dict[str, Tensor] = {}
-
-    def catch_key(_: object, inputs: tuple[Tensor, ...]) -> None:
-        caught["key"] = inputs[0]
-
-    def catch_value(_: object, __: object, output: Tensor) -> None:
-        caught["value"] = output
-
-    block = stack.layers[layer]
-    handles = [
-        block.get_submodule(family.down_proj).register_forward_pre_hook(catch_key),
-        block.get_submodule(family.mlp).register_forward_hook(catch_value),
-    ]
-    try:
-        hidden = stack.run(
-            stack.embed(batch.ids, batch.positions),
-            start=0,
-            stop=layer + 1,
-            positions=batch.positions,
-            mask=causal_mask(batch.real),
-        )
-    finally:
-        for handle in handles:
-            handle.remove()
+    family, block = stack.loaded.family, stack.layers[layer]
+    with (
+        caught(block.get_submodule(family.down_proj), inputs=True) as keys,
+        caught(block.get_submodule(family.mlp)) as values,
+    ):
+        hidden = run_through(stack, batch, layer)
     index = torch.arange(len(rows), device=stack.device)
     lookups = torch.tensor([row.lookup for row in rows], device=stack.device)
-    keys = at_least_float32(caught["key"][index, lookups])
-    values = at_least_float32(caught["value"][index, lookups])
-    return LookupStates(rows, batch, hidden, keys, values)
+    key, value = (at_least_float32(tensors[0][index, lookups]) for tensors in (keys, values))
+    return LookupStates(rows, batch, hidden, key, value)
+
+
+def run_through(stack: DecoderStack, batch: PaddedBatch, layer: int) -> Tensor:
+    """Run layers 0 to ``layer``, both included; the states leaving it."""
+    return stack.run(
+        stack.embed(batch.ids, batch.positions),
+        start=0,
+        stop=layer + 1,
+        positions=batch.positions,
+        mask=causal_mask(batch.real),
+    )
+
+
+@contextmanager
+def caught(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor]]:
+    """Within, what a module puts out (or takes in) is kept, a tensor for each pass."""
+    kept: list[Tensor] = []
+    if inputs:
+        handle = module.register_forward_pre_hook(lambda _, taken: kept.append(taken[0]))
+    else:
+        handle = module.register_forward_hook(lambda _, __, output: kept.append(output))
+    try:
+        yield kept
+    finally:
+        handle.remove()

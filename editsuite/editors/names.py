@@ -8,4 +8,6 @@ METHOD_HELP: Mapping[str, str] = {
     "rome": "ROME (Meng et al. 2022), with the covariance constraint",
     "rome_noc": "ROME without the covariance constraint (paper D.1)",
     "r_rome": "r-ROME: ROME with the averaged key in numerator and denominator",
+    "memit": "MEMIT (Meng et al. 2022b): batches of facts, spread over several layers",
+    "alphaedit": "AlphaEdit (Fang et al. 2024): MEMIT in the null space of other knowledge",
 }

@@ -106,6 +106,23 @@ class BringsState(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A bound editor whose next edit depends on earlier ones by more than the weights.
+
+    A state tells it of every update that is put on, in order, and of their being taken off. What
+    it needs of an update beside the changes lies in ``Update.tensors``, and so in the journal.
+    """
+
+    def remember(self, update: Update) -> None:
+        """An update was put on."""
+        ...
+
+    def forget(self) -> None:
+        """All updates were taken off."""
+        ...
+
+
 class BoundEditor(Protocol):
     """A method bound to one unedited model, its layers, seed and hyperparameters."""
 

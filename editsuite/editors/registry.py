@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from editsuite.editors.alphaedit import AlphaEdit
+from editsuite.editors.memit import Memit
 from editsuite.editors.protocol import Method
 from editsuite.editors.rome import VARIANTS
 from editsuite.errors import OptionError, listing
@@ -11,7 +13,8 @@ from editsuite.errors import OptionError, listing
 
 def methods() -> Mapping[str, Method]:
     """All methods the suite knows, by marker name."""
-    return {method.name: method for method in VARIANTS}
+    known: tuple[Method, ...] = (*VARIANTS, Memit(), AlphaEdit())
+    return {method.name: method for method in known}
 
 
 def method(name: str) -> Method:

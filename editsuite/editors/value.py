@@ -1,8 +1,9 @@
 """The value vector: what the edited layer must put out for the model to say the target.
 
 Meng et al. 2022, equation (4): gradient steps on a vector ``v`` that replaces the MLP's output
-at the subject's last token, on the mean negative log-likelihood of the target over context
-prefixes, plus a KL term that holds the subject's essence and a weight decay.
+at the subject's last token (for MEMIT the whole layer's output, Meng et al. 2022b, equation 16),
+on the mean negative log-likelihood of the target over context prefixes, plus a KL term that holds
+the subject's essence and a weight decay.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class FoundValue:
     """Result of the search.
 
     Attributes:
-        delta: ``[hidden]`` float32, to be added to the MLP's output at the subject.
+        delta: ``[hidden]`` float32, to be added to the vector that was searched from.
         nll_before: mean negative log-likelihood of the target with no change (nats a token).
         nll_after: the same with ``delta``.
         loss_before: whole loss with no change.
@@ -63,6 +64,7 @@ def find_value(
     settings: ValueSettings,
     *,
     name: str,
+    initial: Tensor | None = None,
     waits: bool | None = None,
 ) -> FoundValue:
     """Search the value vector by Adam, as the reference does.
@@ -72,13 +74,16 @@ def find_value(
         readout: what the model says as a function of the change.
         settings: the search's hyperparameters.
         name: the fact's id, for error messages.
+        initial: ``[hidden]`` what is changed, by whose norm clamp and decay measure the change;
+            the MLP's output for the prompt alone where None. (Both the MLP's and the layer's
+            output go on as one sum, so what the model says does not depend on the choice.)
         waits: ask after every step whether the search is at its end. Without, all steps are run,
             those after the end change nothing, and a GPU is never waited for; the default there.
 
     Raises:
         EditError: the loss is not finite.
     """
-    initial = states.values[0]
+    initial = states.values[0] if initial is None else initial
     waits = initial.device.type == "cpu" if waits is None else waits
     target_rows = [row for row in states.rows if row.target]
     # Every prefix weighs the same, and every token of it: as the mean over rows of row means.

@@ -7,7 +7,7 @@ above them.
 from editsuite.engine.batch import PaddedBatch, batches, pad
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.generation import generate
-from editsuite.engine.linear import threads_keep_bits
+from editsuite.engine.linear import one_thread, threads_keep_bits
 from editsuite.engine.mask import causal_mask
 from editsuite.engine.packing import Places, sight
 from editsuite.engine.resume import ResumeCache
@@ -30,6 +30,7 @@ __all__ = [
     "batches",
     "causal_mask",
     "generate",
+    "one_thread",
     "pad",
     "score",
     "sight",
