@@ -15,11 +15,7 @@ from hypothesis import strategies as st
 from editsuite.cards import FAMILIES, default_layers, known_cards, resolve_card
 from editsuite.cards.card import ModelCard
 from editsuite.cards.reader import BUILTIN_FOLDER, parse_card, read_card
-from editsuite.cards.resolve import (
-    reference_alphaedit_settings,
-    reference_memit_settings,
-    reference_rome_settings,
-)
+from editsuite.cards.reference import reference_settings
 from editsuite.errors import CardError
 
 _COUNTS = ("n_layers", "hidden_size", "context_length", "vocab_size", "parameters")
@@ -63,11 +59,9 @@ def test_the_cards_the_issue_asks_for_are_there() -> None:
     }
 
 
-REFERENCES = {
-    "rome": reference_rome_settings,
-    "memit": reference_memit_settings,
-    "alphaedit": reference_alphaedit_settings,
-}
+#: Methods whose settings the default card chose by result, and what it chose of the others'.
+CHOSEN = {"alphaedit", "ft_l"}
+BY_RESULT = {"n_contexts", "mom2_corpus", "mom2_n_tokens", "early_stop"}
 
 
 @pytest.mark.parametrize("name", known_cards())
@@ -77,19 +71,17 @@ def test_builtin_card_is_pinned_and_follows_the_rules(name: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", card.revision or "")
     assert card.architecture in FAMILIES
     assert dict(card.layers) == default_layers(card.n_layers)
-    # What the default card chose by result has no counterpart in the reference's files, or another
-    # value there; of AlphaEdit it chose all.
-    by_result = {"n_contexts", "mom2_corpus", "mom2_n_tokens", "early_stop"}
-    if card.embedded is not None:
-        by_result |= {"mom2_update_weight"}
-    for method, reference in REFERENCES.items():
-        if method == "alphaedit" and card.embedded is not None:
-            continue
-        settings, wanted = dict(card.hyperparameters[method]), reference(card.architecture)
-        for name in by_result:
-            settings.pop(name, None)
-            wanted.pop(name, None)
-        assert settings == wanted, method
+    # What the default card chose by result has no counterpart in the references' files, or another
+    # value there.
+    embedded = card.embedded is not None
+    by_result = BY_RESULT | ({"mom2_update_weight"} if embedded else set())
+    for method, reference in reference_settings(card.architecture).items():
+        if not (embedded and method in CHOSEN):
+            settings, wanted = dict(card.hyperparameters[method]), dict(reference)
+            for key in by_result:
+                settings.pop(key, None)
+                wanted.pop(key, None)
+            assert settings == wanted, method
 
 
 @pytest.mark.parametrize("name", ["llama-2-7b", "llama-2-7b-chat", "mistral-7b-v0.1"])
