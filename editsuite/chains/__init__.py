@@ -1,9 +1,10 @@
 """Chains: the plan, the journal, and the states of a model."""
 
-from editsuite.chains.chain import Chain, JournalWarning, Progress
+from editsuite.chains.chain import Chain
 from editsuite.chains.journal import Entry, Journal
 from editsuite.chains.opening import Editing, open_chain
 from editsuite.chains.plan import Plan, requests_digest
+from editsuite.chains.progress import JournalWarning, Progress
 from editsuite.chains.state import EditedWeight, ModelState
 
 __all__ = [

@@ -6,13 +6,13 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from editsuite.chains.journal import Entry, Journal
 from editsuite.chains.plan import Plan
+from editsuite.chains.progress import JournalWarning, Progress
 from editsuite.chains.state import ModelState
 from editsuite.editors.protocol import (
     BoundEditor,
@@ -27,25 +27,6 @@ from editsuite.errors import ChainError
 
 #: Seconds between looks at a chain that another process is editing.
 POLL = 0.2
-
-
-class JournalWarning(UserWarning):
-    """A damaged or foreign journal file was found; the message names it."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a chain stands, for whoever shows it.
-
-    Attributes:
-        index: edits done.
-        target: edits wanted.
-        record: what the method said of the last one.
-    """
-
-    index: int
-    target: int
-    record: Mapping[str, object]
 
 
 class Chain:
@@ -69,13 +50,12 @@ class Chain:
     ) -> None:
         self.plan = plan
         self.journal = Journal(cache, plan)
-        self.state: State = (
-            editor.open_state()
-            if isinstance(editor, BringsState)
-            else ModelState(
-                stack.loaded, editor.parameters, editor if isinstance(editor, Remembers) else None
-            )
-        )
+        self.state: State
+        if isinstance(editor, BringsState):
+            self.state = editor.open_state()
+        else:
+            told = editor if isinstance(editor, Remembers) else None
+            self.state = ModelState(stack.loaded, editor.parameters, told)
         self.editor = editor
         self._stack, self._around = stack, around
         self._prepared = False
