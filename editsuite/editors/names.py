@@ -8,4 +8,5 @@ METHOD_HELP: Mapping[str, str] = {
     "rome": "ROME (Meng et al. 2022), with the covariance constraint",
     "rome_noc": "ROME without the covariance constraint (paper D.1)",
     "r_rome": "r-ROME: ROME with the averaged key in numerator and denominator",
+    "grace": "GRACE (Hartvigsen et al. 2022): a codebook behind one layer, no weight changed",
 }

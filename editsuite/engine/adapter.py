@@ -59,8 +59,8 @@ def plain(tokens: Sequence[int]) -> tuple[int, ...]:
     return tuple(map(token_of, tokens))
 
 
-def stands_above(adapter: Adapter | None, layer: int) -> None:
-    """See that what enters a layer is as without the adapter.
+def unadapted(adapter: Adapter | None, layer: int) -> int:
+    """The layer, if what enters it is as without the adapter.
 
     Raises:
         EngineError: it is not, so that states kept there would pass the adapter by.
@@ -70,6 +70,7 @@ def stands_above(adapter: Adapter | None, layer: int) -> None:
             f"kept states enter layer {layer}, above the adapter at layer {adapter.layer}; resume "
             "at the lowest edited layer"
         )
+    return layer
 
 
 @contextmanager

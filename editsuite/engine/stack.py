@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from editsuite.engine.adapter import Adapter, adapting, stands_above
+from editsuite.engine.adapter import Adapter, adapting, unadapted
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.linear import Linears
 from editsuite.engine.mask import Sight
@@ -80,10 +80,8 @@ class DecoderStack:
         self.head: nn.Module = model.get_output_embeddings()
 
     def resumed(self, cache: ResumeCache | None) -> AbstractContextManager[None]:
-        """Within, scores and generations start from the states that ``cache`` keeps.
-
-        The layers below ``cache.layer`` must be unedited; nothing can check that here.
-        """
+        """Within, scores and generations start from the states that ``cache`` keeps; the layers
+        below ``cache.layer`` must be unedited, which nothing can check here."""
         return self._within("resume", cache)
 
     def adapted(self, adapter: Adapter | None) -> AbstractContextManager[None]:
@@ -110,9 +108,7 @@ class DecoderStack:
         Raises:
             EngineError: an adapter stands below it, so that kept states would pass it by.
         """
-        layer = self.resume.layer if self.resume is not None else 0
-        stands_above(self.adapter, layer)
-        return layer
+        return unadapted(self.adapter, self.resume.layer if self.resume is not None else 0)
 
     def keep_pace(self) -> None:
         """Call what ``paced`` was given; for forward passes that do not go through ``run``."""
