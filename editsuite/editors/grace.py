@@ -128,7 +128,7 @@ class BoundGrace:
         return {
             "hyperparameters": settings,
             "seed": self.seed if self.settings.val_init == "cold" else None,
-            "key_distance": f"median of the first {PROMPTS} built-in prompts" if relative else None,
+            "key_distance": f"median of {PROMPTS} built-in prompts" if relative else None,
         }
 
     @property

@@ -37,9 +37,11 @@ def query_keys(stack: DecoderStack, requests: tuple[EditRequest, ...], layer: in
 
 
 def key_distance(stack: DecoderStack, layer: int) -> float:
-    """Median Euclidean distance between the keys of the first ``PROMPTS`` built-in prompts.
+    """Median Euclidean distance between the keys of ``PROMPTS`` built-in prompts, in the order of
+    seed 0.
 
     Rounded to three digits: the last bits of a key depend on the machine, a radius should not.
     """
-    keys = query_keys(stack, load_facts("builtin").requests[:PROMPTS], layer).cpu().double()
+    requests = load_facts("builtin").order(0)[:PROMPTS]
+    keys = query_keys(stack, requests, layer).cpu().double()
     return float(f"{float(torch.pdist(keys).median()):.3g}")
