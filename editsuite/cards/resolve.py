@@ -138,7 +138,10 @@ def derive_card(config: PretrainedConfig, *, name: str, source: str) -> ModelCar
         vocab_size=int(config.vocab_size),
         parameters=count_parameters(config),
         layers=default_layers(n_layers),
-        hyperparameters={"rome": reference_rome_settings(architecture)},
+        hyperparameters={
+            "rome": reference_rome_settings(architecture),
+            "grace": reference_grace_settings(architecture),
+        },
         notes="derived from the model's own configuration",
     )
 
@@ -158,6 +161,15 @@ def reference_rome_settings(architecture: str) -> dict[str, object]:
         "clamp_norm_factor": 4.0,
         "kl_factor": 0.0625,
     }
+
+
+def reference_grace_settings(architecture: str) -> dict[str, object]:
+    """Return the reference's GRACE settings for an architecture.
+
+    EasyEdit's ``hparams/GRACE``: ``llama-7b.yaml`` for LLaMA-like models, ``gpt2-xl.yaml`` and
+    ``gpt-j-6b.yaml`` for GPT-like ones.
+    """
+    return {"eps": 1.0, "n_iter": 200 if architecture in _GPT_LIKE else 50, "edit_lr": 1.0}
 
 
 def count_parameters(config: PretrainedConfig) -> int:

@@ -55,6 +55,7 @@ class GraceHyperparameters:
             of unrelated prompts (``editsuite.editors.key_scale``).
         n_iter: gradient steps of a value search.
         edit_lr: Adam's learning rate.
+        early_stop: loss under which a search ends; 0 takes all steps, as the reference does.
         val_init: where a new value starts: ``cold``, uniform in 0 to 1; or ``warm``, at what the
             projection puts out.
         resume: use the fast forward pass; the slow twin gives the same value.
@@ -64,6 +65,7 @@ class GraceHyperparameters:
     eps_unit: Literal["absolute", "relative"] = "absolute"
     n_iter: int = bounded(50, least=1)
     edit_lr: float = bounded(1.0, least=0)
+    early_stop: float = bounded(0.0, least=0)
     val_init: Literal["cold", "warm"] = "cold"
     resume: bool = True
 
@@ -222,7 +224,7 @@ class BoundGrace:
             "radii_changed": len(set(placement.radii) - {placement.index}),
             "nll_before": found.nll_before,
             "nll_after": found.nll_after,
-            "steps": self.settings.n_iter,
+            "steps": found.steps,
             "key_norm": float(entered.key.norm()),
             "value_norm": float(found.value.norm()),
         }

@@ -25,6 +25,8 @@ class SearchSettings(Protocol):
     def n_iter(self) -> int: ...
     @property
     def edit_lr(self) -> float: ...
+    @property
+    def early_stop(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,19 @@ class Replacement:
         nll_before: mean negative log-likelihood of the target, nats a token, with the unedited
             output.
         nll_after: the same with ``value`` in its place.
+        steps: gradient steps taken.
     """
 
     value: Tensor
     nll_before: float
     nll_after: float
+    steps: int
 
 
 def find_replacement(
     output: Tensor, start: Tensor, readout: Readout, settings: SearchSettings, *, name: str
 ) -> Replacement:
-    """Search the value by Adam: ``n_iter`` steps, as the reference takes them, without an end.
+    """Search the value by Adam: ``n_iter`` steps, or fewer where the loss is small enough.
 
     Args:
         output: ``[d_out]``, what the module puts out.
@@ -66,14 +70,15 @@ def find_replacement(
         before = float(loss(output))
     value = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([value], lr=settings.edit_lr)
-    for _ in range(settings.n_iter):
-        (value.grad,) = torch.autograd.grad(loss(value), value)
+    steps, now = 0, loss(value)
+    while steps < settings.n_iter and not float(now.detach()) < settings.early_stop:
+        (value.grad,) = torch.autograd.grad(now, value)
         optimizer.step()
-    with torch.no_grad():
-        after = float(loss(value))
+        steps, now = steps + 1, loss(value)
+    after = float(now.detach())
     if not math.isfinite(after):
         raise EditError(
-            f"fact {name}: the loss became {after} after {settings.n_iter} steps; edit in float32, "
-            "or lower edit_lr"
+            f"fact {name}: the loss became {after} after {steps} steps; edit in float32, or lower "
+            "edit_lr"
         )
-    return Replacement(value.detach(), before, after)
+    return Replacement(value.detach(), before, after, steps)
