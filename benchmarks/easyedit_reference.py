@@ -245,11 +245,8 @@ def _root() -> Path:
 def _modules() -> tuple[ModuleType, ModuleType]:
     """Load rome_main and compute_u below packages whose ``__init__`` never runs."""
     root = _root()
-    with _own_names():
-        for name in _PACKAGES:
-            package = ModuleType(name)
-            package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-            sys.modules[name] = package
+    with own_names():
+        bare_packages(root, _PACKAGES)
         name = f"{_PACKAGES[-1]}.compute_v"
         loader = _AnyDevice(name, str(root / "models/rome/compute_v.py"))
         spec = spec_from_loader(name, loader)
@@ -262,8 +259,16 @@ def _modules() -> tuple[ModuleType, ModuleType]:
     return rome, compute_u
 
 
+def bare_packages(root: Path, names: Sequence[str]) -> None:
+    """Packages of easyeditor as they lie on disk, whose ``__init__`` never runs."""
+    for name in names:
+        package = ModuleType(name)
+        package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
+        sys.modules[name] = package
+
+
 @contextmanager
-def _own_names() -> Iterator[None]:
+def own_names() -> Iterator[None]:
     """Set aside what sys.modules holds of easyeditor, so that a full import still works after."""
 
     def clear() -> dict[str, ModuleType]:

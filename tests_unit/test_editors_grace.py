@@ -304,7 +304,7 @@ def test_train_and_eval_mode_change_nothing() -> None:
     stack.loaded.model.train()
     assert answers(stack, prompts) == before
     assert state.digest() == digest
-    stack.loaded.model.eval()
+    stack.loaded.model.train(False)
     assert answers(stack, prompts) == before
 
 
@@ -549,7 +549,7 @@ def test_three_facts_in_sequence_on_the_default_model(real_stack: DecoderStack) 
     requests = load_facts("builtin").order(0)[:3]
     locality = [request.locality_prompt or "The sea is" for request in requests]
     before = answers(real_stack, locality)
-    settings = real_stack.loaded.card.hyperparameters["grace"]
+    settings: dict[str, Any] = dict(real_stack.loaded.card.hyperparameters["grace"])
     bound = bind(real_stack, 28, **settings)
     try:
         state = state_of(bound, requests)
