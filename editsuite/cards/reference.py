@@ -17,6 +17,7 @@ def reference_settings(architecture: str) -> dict[str, Mapping[str, object]]:
         "rome": reference_rome_settings(architecture),
         "memit": reference_memit_settings(architecture),
         "alphaedit": reference_alphaedit_settings(architecture),
+        "grace": reference_grace_settings(architecture),
     }
 
 
@@ -68,3 +69,12 @@ def reference_alphaedit_settings(architecture: str) -> dict[str, object]:
         "nullspace_threshold": 0.02,
         "L2": 10,
     }
+
+
+def reference_grace_settings(architecture: str) -> dict[str, object]:
+    """Return the reference's GRACE settings for an architecture.
+
+    EasyEdit's ``hparams/GRACE``: ``llama-7b.yaml`` for LLaMA-like models, ``gpt2-xl.yaml`` and
+    ``gpt-j-6b.yaml`` for GPT-like ones.
+    """
+    return {"eps": 1.0, "n_iter": 200 if architecture in _GPT_LIKE else 50, "edit_lr": 1.0}

@@ -10,4 +10,5 @@ METHOD_HELP: Mapping[str, str] = {
     "r_rome": "r-ROME: ROME with the averaged key in numerator and denominator",
     "memit": "MEMIT (Meng et al. 2022b): batches of facts, spread over several layers",
     "alphaedit": "AlphaEdit (Fang et al. 2024): MEMIT in the null space of other knowledge",
+    "grace": "GRACE (Hartvigsen et al. 2022): a codebook behind one layer, no weight changed",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from editsuite.editors.alphaedit import AlphaEdit
+from editsuite.editors.grace import GRACE
 from editsuite.editors.memit import Memit
 from editsuite.editors.protocol import Method
 from editsuite.editors.rome import VARIANTS
@@ -13,7 +14,7 @@ from editsuite.errors import OptionError, listing
 
 def methods() -> Mapping[str, Method]:
     """All methods the suite knows, by marker name."""
-    known: tuple[Method, ...] = (*VARIANTS, Memit(), AlphaEdit())
+    known: tuple[Method, ...] = (*VARIANTS, GRACE, Memit(), AlphaEdit())
     return {method.name: method for method in known}
 
 

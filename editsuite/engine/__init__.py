@@ -4,6 +4,7 @@ Every measure and every editor runs the model through here. The engine knows car
 above them.
 """
 
+from editsuite.engine.adapter import Adapter, ask_at
 from editsuite.engine.batch import PaddedBatch, batches, pad
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.generation import generate
@@ -16,6 +17,7 @@ from editsuite.engine.stack import DecoderStack, Ways, at_least_float32
 from editsuite.engine.tail import Asked, Tail, written_out
 
 __all__ = [
+    "Adapter",
     "Asked",
     "Continuation",
     "DecoderStack",
@@ -26,6 +28,7 @@ __all__ = [
     "Scored",
     "Tail",
     "Ways",
+    "ask_at",
     "at_least_float32",
     "batches",
     "causal_mask",

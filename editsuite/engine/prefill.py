@@ -46,6 +46,7 @@ class Filled:
             positions=positions,
             mask=causal_mask(real, queries=1),
             cache=self.cache,
+            queries=torch.zeros_like(ids, dtype=torch.bool),
         )
         return hidden, Filled(self.cache, real, positions)
 
@@ -55,7 +56,8 @@ def prefill(
 ) -> tuple[Tensor, Filled]:
     """Run a common prefix once and all suffixes behind it.
 
-    Where the stack resumes, the layers below start from what they gave before.
+    Where the stack resumes, the layers below start from what they gave before. An adapter is
+    asked at the last token of each prompt, and never at the tokens that are decoded.
 
     Args:
         stack: the model in its present state.
@@ -68,9 +70,9 @@ def prefill(
     """
     cache = LayerCache(grow=True)
     if prefix:
-        _enter(stack, (), [prefix], cache)
+        _enter(stack, (), [prefix], cache, asks=False)
         cache = cache.rows(len(suffixes))
-    return _enter(stack, prefix, suffixes, cache)
+    return _enter(stack, prefix, suffixes, cache, asks=True)
 
 
 def _enter(
@@ -78,20 +80,30 @@ def _enter(
     prefix: tuple[int, ...],
     suffixes: Sequence[tuple[int, ...]],
     cache: LayerCache,
+    *,
+    asks: bool,
 ) -> tuple[Tensor, Filled]:
     padded = pad(suffixes, stack.device, left=True)
     real = torch.cat([padded.real.new_ones(len(suffixes), len(prefix)), padded.real], dim=1)
     positions = padded.positions + len(prefix)
     mask = causal_mask(real, queries=padded.ids.shape[1])
+    queries = torch.zeros_like(padded.real)
+    queries[:, -1] = asks
 
     def run(hidden: Tensor, start: int, stop: int) -> Tensor:
         return stack.run(
-            hidden, start=start, stop=stop, positions=positions, mask=mask, cache=cache
+            hidden,
+            start=start,
+            stop=stop,
+            positions=positions,
+            mask=mask,
+            cache=cache,
+            queries=queries,
         )
 
     hidden = stack.embed(padded.ids, positions)
     resume = stack.resume
-    layer = resume.layer if resume is not None else 0
+    layer = stack.resumes_at
     if resume is not None and layer:
         ran: list[bool] = []
 

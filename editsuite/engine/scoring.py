@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from editsuite.engine.adapter import ask_at
 from editsuite.engine.memory import shrinking
 from editsuite.engine.stack import DecoderStack
 from editsuite.engine.tree import LEAST_SHARED, Node, passes, prefix_tree
@@ -21,6 +22,9 @@ ROWS = 256
 @dataclass(frozen=True)
 class Continuation:
     """A context and what is to follow it, as token ids.
+
+    An adapter is asked at the context's last token. A text scored from its first token on is no
+    exception: what is given of it, and so asks, is that one token.
 
     Raises:
         ValueError: the context is empty, so that nothing predicts the first target token.
@@ -37,6 +41,11 @@ class Continuation:
     def inputs(self) -> tuple[int, ...]:
         """The tokens that the model reads: all but the target's last."""
         return self.context + self.target[:-1]
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """The inputs with a query (``ask_at``) at the context's last token."""
+        return ask_at(self.inputs, len(self.context) - 1)
 
     @property
     def reads(self) -> range:
@@ -94,7 +103,9 @@ def _scored(
 ) -> Iterator[tuple[int, Scored]]:
     """Results as soon as their last position was read."""
     least = LEAST_SHARED if stack.ways.share_prefixes else None
-    tree = prefix_tree([item.inputs for _, item in items], least=least)
+    # Without an adapter nobody queries, and what differs in queries alone is one sequence.
+    adapted = stack.adapter is not None
+    tree = prefix_tree([i.asked if adapted else i.inputs for _, i in items], least=least)
     members = _members(tree, [item for _, item in items])
     walk = Walk(stack)
     said: list[list[tuple[float, int]]] = [[] for _ in items]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from editsuite.engine.adapter import Adapter, adapting, unadapted
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.linear import Linears, Product, frozen_product
 from editsuite.engine.mask import Sight
@@ -58,6 +59,7 @@ class DecoderStack:
 
     Attributes:
         resume: kept states of the layers below the lowest edit, or None to run every layer.
+        adapter: what stands behind a module at query tokens, or None.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class DecoderStack:
         self.token_budget = token_budget or find_token_budget(loaded)
         self.ways = ways or Ways()
         self.resume: ResumeCache | None = None
+        self.adapter: Adapter | None = None
         self._pace: Callable[[], None] | None = None
         self._linears = Linears(loaded.model.modules()) if self.ways.fast_linear else None
         family = loaded.family
@@ -81,26 +84,36 @@ class DecoderStack:
         model: Any = loaded.model
         self.head: nn.Module = model.get_output_embeddings()
 
-    @contextmanager
-    def resumed(self, cache: ResumeCache | None) -> Iterator[None]:
-        """Within, scores and generations start from the states that ``cache`` keeps.
+    def resumed(self, cache: ResumeCache | None) -> AbstractContextManager[None]:
+        """Within, scores and generations start from the states that ``cache`` keeps; the layers
+        below ``cache.layer`` must be unedited, which nothing can check here."""
+        return self._within("resume", cache)
 
-        The layers below ``cache.layer`` must be unedited; nothing can check that here.
-        """
-        before, self.resume = self.resume, cache
-        try:
-            yield
-        finally:
-            self.resume = before
+    def adapted(self, adapter: Adapter | None) -> AbstractContextManager[None]:
+        """Within, ``adapter`` is in place and no other is."""
+        return self._within("adapter", adapter)
 
-    @contextmanager
-    def paced(self, pace: Callable[[], None]) -> Iterator[None]:
+    def paced(self, pace: Callable[[], None]) -> AbstractContextManager[None]:
         """Within, ``pace`` is called before every forward pass; it may change torch's threads."""
-        before, self._pace = self._pace, pace
+        return self._within("_pace", pace)
+
+    @contextmanager
+    def _within(self, name: str, value: object) -> Iterator[None]:
+        before = getattr(self, name)
+        setattr(self, name, value)
         try:
             yield
         finally:
-            self._pace = before
+            setattr(self, name, before)
+
+    @property
+    def resumes_at(self) -> int:
+        """The layer whose entering states are kept; 0 where none are.
+
+        Raises:
+            EngineError: an adapter stands below it, so that kept states would pass it by.
+        """
+        return unadapted(self.adapter, self.resume.layer if self.resume is not None else 0)
 
     def keep_pace(self) -> None:
         """Call what ``paced`` was given; for forward passes that do not go through ``run``."""
@@ -134,6 +147,7 @@ class DecoderStack:
         mask: Tensor,
         cache: LayerCache | None = None,
         key_positions: Tensor | None = None,
+        queries: Tensor | None = None,
     ) -> Tensor:
         """Run layers ``start`` (included) to ``stop`` (excluded).
 
@@ -146,14 +160,20 @@ class DecoderStack:
             cache: keys and values of earlier positions.
             key_positions: ``[rows, cached + width]`` position of each key in its sequence, where
                 it is not the key's column (packed rows); sliding windows are measured by it.
+            queries: ``[rows, width]`` bool, true at tokens that ask the adapter; needed where
+                its layer is among those that run.
 
         Returns:
             The states entering layer ``stop``, ``[rows, width, hidden]``.
+
+        Raises:
+            EngineError: an adapter is in place there and ``queries`` are not given.
         """
         self.keep_pace()
-        with self._products():
+        span = range(start, stop)
+        with self._products(), adapting(self.layers, self.adapter, span, queries):
             sight = Sight.of(mask, positions, key_positions, hidden.dtype)
-            return self._run(hidden, range(start, stop), positions, sight, cache)
+            return self._run(hidden, span, positions, sight, cache)
 
     def _run(
         self,

@@ -48,9 +48,11 @@ def written_out(stack: DecoderStack, start: int) -> bool:
     """Whether the layers from ``start`` on are of the kind that is written out here.
 
     Float32 only: in other precisions transformers rounds at places that are its own choice. A
-    module that somebody has hooked or replaced must run as it is.
+    module that somebody has hooked or replaced must run as it is, and so must an adapter's.
     """
     layers = list(stack.layers)[start:]
+    if stack.adapter is not None and stack.adapter.layer >= start:
+        return False
     parts = [*layers, stack.norm, stack.head]
     return (
         bool(layers)

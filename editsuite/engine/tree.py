@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from editsuite.engine.adapter import plain
+
 #: Shortest common prefix that is worth a node of its own.
 LEAST_SHARED = 8
 
@@ -47,17 +49,18 @@ def prefix_tree(
     """Group sequences by common prefix.
 
     Args:
-        sequences: token ids, none empty, in any order.
+        sequences: token ids, none empty, in any order; query tokens as ``ask_at`` writes them.
         least: shortest common stretch that gets a node; None shares nothing but equal sequences'
             order of appearance: every sequence is a root.
 
     Returns:
-        The roots, ordered by their tokens. Equal sequences end in one node.
+        The roots, ordered by their tokens. Equal sequences end in one node. Queries part
+        sequences and leave their order alone, so that passes are laid out as without them.
     """
     whole = [tuple(sequence) for sequence in sequences]
     if least is None:
         return tuple(Node(tokens, 0, (i,), ()) for i, tokens in enumerate(whole))
-    order = sorted(range(len(whole)), key=lambda i: (whole[i], i))
+    order = sorted(range(len(whole)), key=lambda i: (plain(whole[i]), whole[i], i))
     shared = [common_length(whole[a], whole[b]) for a, b in pairwise(order)]
 
     def grow(low: int, high: int, depth: int) -> tuple[Node, ...]:

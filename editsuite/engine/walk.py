@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from editsuite.engine.adapter import plain
 from editsuite.engine.cache import LayerCache
 from editsuite.engine.packing import Places, sight
 from editsuite.engine.resume import same_device
@@ -62,7 +63,7 @@ class Walk:
 
     @property
     def _layer(self) -> int:
-        return self.stack.resume.layer if self.stack.resume is not None else 0
+        return self.stack.resumes_at
 
     def _entering(self, layout: _Layout) -> tuple[Tensor, LayerCache | None]:
         """States entering the resumed layer; and the lower cache, where it had to be run."""
@@ -109,12 +110,15 @@ class _Layout:
 
     @property
     def identity(self) -> list[object]:
-        """All that the states of the pass depend on, but for the model."""
+        """All that the states entering the resumed layer depend on, but for the model.
+
+        Who queries is no part of it: the adapter stands at that layer or above.
+        """
         below, trunk = [], self.above
         while trunk is not None:
-            below.append(trunk.step.nodes[0].tokens)
+            below.append(plain(trunk.step.nodes[0].tokens))
             trunk = trunk.above
-        nodes = [(n.first, n.tokens) for n in self.step.nodes]
+        nodes = [(n.first, plain(n.tokens)) for n in self.step.nodes]
         return [below[::-1], nodes, self.step.above]
 
     @cached_property
@@ -142,7 +146,7 @@ class _Layout:
         return sight(self._places, self._keys, continues.to(self.stack.device))
 
     def embedded(self) -> Tensor:
-        ids = torch.tensor([self.tokens], device=self.stack.device)
+        ids = torch.tensor([plain(self.tokens)], device=self.stack.device)
         return self.stack.embed(ids, self._places.position[None])
 
     def run(self, hidden: Tensor, start: int, stop: int, cache: LayerCache) -> Tensor:
@@ -154,4 +158,5 @@ class _Layout:
             mask=self._mask,
             key_positions=self._keys.position[None],
             cache=cache,
+            queries=torch.tensor([self.tokens], device=self.stack.device) < 0,
         )
