@@ -89,6 +89,8 @@ def test_ini_keys_count_and_the_command_line_wins(checks: Checks) -> None:
         ("--edit-layers=4", "*layers 0 to 3*"),
         ("--edit-methods=rome,memoir", "*memoir*r_rome, rome, rome_noc*"),
         ("--edit-methods=rome,", "*known are *r_rome, rome, rome_noc*"),
+        ("--edit-set=v_lr", "*hyperparameters such as grace.eps=5*"),
+        ("--edit-set=memoir.eps=5", "*memoir*methods of this run are *rome*"),
         ("--edit-seed=e", "*a, b, c, d*"),
         ("--edit-device=gpu", "*auto, cpu, cuda, cuda:N or mps*"),
         ("--edit-device=cuda:99", "*cuda:99*"),

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editsuite.errors import OptionError
-from editsuite.runs import TIERS, LookStore, parse_counts, parse_layers, tier_counts
+from editsuite.runs import (
+    TIERS,
+    LookStore,
+    RunSettings,
+    parse_counts,
+    parse_layers,
+    tier_counts,
+)
+from editsuite.runs.settings import parse_overrides
 
 NUMBERS = st.lists(st.integers(1, 10**8), min_size=1)
 
@@ -40,6 +48,24 @@ def test_a_smaller_tier_is_part_of_the_next() -> None:
     assert smoke < standard < paper
     with pytest.raises(OptionError, match=", ".join(sorted(TIERS))):
         tier_counts("huge")
+
+
+def test_what_names_the_method_goes_before_what_names_none(tmp_path: Path) -> None:
+    given = parse_overrides("v_lr=0.5 grace.v_lr=2 memit.mom2_corpus='file:a b.txt' resume=false")
+    run = RunSettings("m", "builtin", (1,), None, 0, "cpu", "float32", tmp_path, given)
+    assert run.hyperparameters_of("grace") == {"v_lr": 2, "resume": False}
+    assert run.hyperparameters_of("memit") == {
+        "v_lr": 0.5,
+        "resume": False,
+        "mom2_corpus": "file:a b.txt",
+    }
+    assert parse_overrides("") == {}
+
+
+@pytest.mark.parametrize("text", ["v_lr", "=3", "v_lr=", "a=1 b", "a='1", "a=[1"])
+def test_what_gives_no_value_to_a_name_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="--edit-set"):
+        parse_overrides(text)
 
 
 SEEN = st.recursive(

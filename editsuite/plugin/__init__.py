@@ -17,7 +17,7 @@ import pytest
 from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import EditsuiteError
 from editsuite.plugin import options
-from editsuite.plugin.checks import check_settings
+from editsuite.plugin.checks import check_overrides, check_settings
 from editsuite.plugin.workers import take_share
 from editsuite.runs.settings import TIERS
 
@@ -55,7 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Reporter(session), "editsuite-reporter")
     try:
         options.check_rootdir(config)
-        settings, _ = session.settings, session.methods
+        settings = session.settings
+        check_overrides(settings, session.methods)
         if options.given(config) and not hasattr(config, "workerinput"):
             check_settings(settings)
             if settings.batches != (1,):  # asking the methods imports torch: only where it matters

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from editsuite.cards import ModelCard, resolve_card
-from editsuite.errors import EditsuiteError, OptionError
+from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts
 from editsuite.runs.settings import RunSettings
 
@@ -36,6 +37,21 @@ def check_settings(settings: RunSettings) -> ModelCard:
     _check_machine(settings)
     _check_cache(settings.cache)
     return card
+
+
+def check_overrides(settings: RunSettings, methods: Sequence[str]) -> None:
+    """See that hyperparameters are given for methods that the run has.
+
+    Raises:
+        OptionError: one names another method, or none that there is.
+    """
+    owners = {name.rpartition(".")[0] for name in settings.hyperparameters} - {""}
+    strange = sorted(owners - {*methods})
+    if strange:
+        raise OptionError(
+            f"--edit-set names {listing(map(repr, strange))}; the methods of this run are "
+            f"{listing(methods)}"
+        )
 
 
 def _check_machine(settings: RunSettings) -> None:

@@ -19,6 +19,7 @@ from editsuite.runs.settings import (
     parse_batches,
     parse_counts,
     parse_layers,
+    parse_overrides,
     tier_counts,
 )
 
@@ -66,6 +67,13 @@ OPTIONS = (
         "facts of one edit, one chain for each size; only for methods that edit in batches",
     ),
     Option("methods", "M,M,...", "", "methods to check (default: those that -m names, else rome)"),
+    Option(
+        "set",
+        "METHOD.NAME=VALUE ...",
+        "",
+        "hyperparameters over the card's, separated by blanks: grace.eps=5 for one method, "
+        "v_lr=0.1 for all of the run",
+    ),
     Option("seed", "SEED", "0", "seed of fact order and context prefixes: a number, or a b c d"),
     Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
     Option("dtype", "DTYPE", "float32", f"dtype of the weights: {', '.join(DTYPES)}"),
@@ -176,4 +184,5 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         cache=cache_root(Path(cache) if cache else None),
         space=space,
         batches=parse_batches(value(config, "batch-size")),
+        hyperparameters=parse_overrides(value(config, "set")),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -99,26 +100,29 @@ class EditSession:
         """The file that holds a chain's baselines."""
         folder = self.config.rootpath / options.value(self.config, "baselines")
         own = case.case.stem
-        name = own if self.standard else f"{own}.{self._variant}"
+        name = own if self.standard(case) else f"{own}.{self._variant(case)}"
         return folder / self.run.card.name / case.case.method / f"{name}.json"
 
-    @property
-    def standard(self) -> bool:
-        """Whether this is the plan that baselines are committed for: built-in facts, seed 0."""
+    def standard(self, case: EditCase) -> bool:
+        """Whether this is the plan that baselines are committed for: built-in facts, seed 0, the
+        card's own hyperparameters."""
         s = self.settings
-        return (s.facts, s.seed, s.dtype) == ("builtin", 0, "float32")
+        usual = (s.facts, s.seed, s.dtype) == ("builtin", 0, "float32")
+        return usual and not s.hyperparameters_of(case.case.method)
 
-    @property
-    def _variant(self) -> str:
+    def _variant(self, case: EditCase) -> str:
         s = self.settings
         words = [f"{self.run.facts.name}-{self.run.facts.digest[:8]}", f"s{s.seed}", s.dtype]
+        if given := s.hyperparameters_of(case.case.method):
+            text = json.dumps(given, sort_keys=True, default=str)
+            words.append(f"set-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
         return ".".join("".join(c if c.isalnum() or c in "-_" else "-" for c in w) for w in words)
 
     def wants_baselines(self, case: EditCase) -> bool:
         """Whether a number without a baseline fails the check."""
         policy = options.value(self.config, "missing-baseline")
         if policy == "auto":
-            return self.standard or self.baseline_file(case).exists()
+            return self.standard(case) or self.baseline_file(case).exists()
         return policy == "fail"
 
     def observe(self, case: EditCase, names: Sequence[str], prefix: str) -> list[Observation]:

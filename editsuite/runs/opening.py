@@ -43,6 +43,6 @@ def editing_of(
         facts,
         settings.seed,
         settings.context_seed,
-        settings.hyperparameters,
+        settings.hyperparameters_of(case.method),
         case.batch,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from editsuite.errors import OptionError, listing
 
@@ -30,7 +33,7 @@ class RunSettings:
         device: ``auto``, ``cpu``, ``cuda``, ...
         dtype: dtype of the model's weights.
         cache: the suite's cache folder.
-        hyperparameters: overrides of the method's hyperparameters.
+        hyperparameters: overrides, by ``METHOD.NAME``, or by ``NAME`` for every method of the run.
         space: see ``LookStore``.
         context_seed: seed of the context prefixes; the plan's seed where None.
         token_budget: rows times width of a forward pass of the measures.
@@ -54,6 +57,34 @@ class RunSettings:
     chains: Path | None = None
     written_out: bool = True
     batches: tuple[int, ...] = (1,)
+
+    def hyperparameters_of(self, method: str) -> dict[str, object]:
+        """The overrides of one method, by bare name; what names the method goes first."""
+        named = {tuple(n.rpartition(".")[::2]): value for n, value in self.hyperparameters.items()}
+        return {
+            name: value
+            for wanted in ("", method)
+            for (owner, name), value in named.items()
+            if owner == wanted
+        }
+
+
+def parse_overrides(text: str) -> dict[str, object]:
+    """Read ``grace.eps=5 v_lr=0.1``: hyperparameters by name, values as YAML writes them.
+
+    Raises:
+        OptionError: a word without a name and a value.
+    """
+    try:
+        words = [word.partition("=") for word in shlex.split(text)]
+        if all(name and value for name, _, value in words):
+            return {name: yaml.safe_load(value) for name, _, value in words}
+    except (ValueError, yaml.YAMLError):
+        pass
+    raise OptionError(
+        f"--edit-set is {text!r}; give hyperparameters such as grace.eps=5 v_lr=0.1, separated by "
+        "blanks"
+    )
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
