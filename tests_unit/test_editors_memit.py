@@ -187,6 +187,22 @@ def test_every_layer_takes_its_share_of_what_is_missing(folder: Path) -> None:
     assert written.missing_after == pytest.approx(written.missing_before)
 
 
+def test_the_systems_are_solved_on_one_thread(folder: Path) -> None:
+    """Their last bits depend on the number, an edit's must not."""
+    bound = bind(stack_of("llama"), folder)
+    targets = bound.targets(FACTS[:1])
+    seen = []
+
+    def directions(_: int, keys: Tensor) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return keys
+
+    torch.set_num_threads(2)
+    write_targets(bound.ground.stack, targets, LAYERS, directions)
+    assert seen == [1, 1, 1]
+    assert torch.get_num_threads() == 2
+
+
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 def test_the_order_within_a_batch_does_not_matter(architecture: str, folder: Path) -> None:
     bound = bind(stack_of(architecture), folder)
