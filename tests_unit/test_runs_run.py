@@ -123,3 +123,23 @@ def test_memory_is_stated_by_what_it_is_for(settings: RunSettings) -> None:
     assert run.memory().resumed > 0
     assert held.peak > held.weights
     assert len(held.lines()) == 4
+
+
+def test_a_codebook_and_edited_weights_take_turns_on_one_model(settings: RunSettings) -> None:
+    """The codebook is out whenever another chain or the unedited model is looked at."""
+    names = list(measures())
+    book = Case("grace", (1,))
+    alone = {o.name: o.value for o in Run(settings).observe(ONE, 2, names)}
+    run = Run(replace(settings, cache=settings.cache.with_name("other")))
+    first = run.observe(book, 1, names)
+    assert {o.name: o.value for o in run.observe(ONE, 2, names)} == alone
+    run.free(run.chain(book))
+    later = run.observe(book, 2, names)
+    run.free(None)
+    assert run.stack.adapter is None
+    for found in (first, later):
+        values = {o.name: o.value for o in found}
+        assert values["parameters.relative_drift"] == 0
+        assert values["locality.generated"] == 1
+        assert values["perplexity.prose_ratio"] == 1
+    assert run.memory().originals < run.memory().weights

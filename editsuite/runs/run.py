@@ -199,7 +199,8 @@ class Run:
 
     def memory(self) -> MemoryUse:
         """What this process holds; the model must have been loaded."""
-        originals = [w.original for c in self._chains.values() for w in c.weights().values()]
+        weights = [w for chain in self._chains.values() for w in chain.weights().values()]
+        originals = [w.original for w in weights if w.original is not w.current]
         resumed = sum(cache.held for cache in self._resumes.values())
         return memory_use(self.stack.loaded.model.parameters(), originals, resumed)
 
