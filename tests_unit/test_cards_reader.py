@@ -15,11 +15,7 @@ from hypothesis import strategies as st
 from editsuite.cards import FAMILIES, default_layers, known_cards, resolve_card
 from editsuite.cards.card import ModelCard
 from editsuite.cards.reader import BUILTIN_FOLDER, parse_card, read_card
-from editsuite.cards.resolve import (
-    reference_alphaedit_settings,
-    reference_memit_settings,
-    reference_rome_settings,
-)
+from editsuite.cards.reference import reference_settings
 from editsuite.errors import CardError
 
 _COUNTS = ("n_layers", "hidden_size", "context_length", "vocab_size", "parameters")
@@ -63,13 +59,6 @@ def test_the_cards_the_issue_asks_for_are_there() -> None:
     }
 
 
-REFERENCES = {
-    "rome": reference_rome_settings,
-    "memit": reference_memit_settings,
-    "alphaedit": reference_alphaedit_settings,
-}
-
-
 @pytest.mark.parametrize("name", known_cards())
 def test_builtin_card_is_pinned_and_follows_the_rules(name: str) -> None:
     card = resolve_card(name)
@@ -82,10 +71,10 @@ def test_builtin_card_is_pinned_and_follows_the_rules(name: str) -> None:
     by_result = {"n_contexts", "mom2_corpus", "mom2_n_tokens", "early_stop"}
     if card.embedded is not None:
         by_result |= {"mom2_update_weight"}
-    for method, reference in REFERENCES.items():
+    for method, wanted in reference_settings(card.architecture).items():
         if method == "alphaedit" and card.embedded is not None:
             continue
-        settings, wanted = dict(card.hyperparameters[method]), reference(card.architecture)
+        settings = dict(card.hyperparameters[method])
         for name in by_result:
             settings.pop(name, None)
             wanted.pop(name, None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from editsuite.cards.card import ModelCard, default_layers
 from editsuite.cards.families import FAMILIES
 from editsuite.cards.reader import BUILTIN_FOLDER, read_card
+from editsuite.cards.reference import reference_settings
 from editsuite.errors import CardError, ModelLoadError, listing
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 #: Always with its owner: a bare word is a card or a mistake, and no reason to ask the network.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
-
-#: Architectures whose reference settings are those of GPT-2 XL (kmeng01/rome, hparams/ROME).
-_GPT_LIKE = frozenset({"gpt2", "gptj", "gpt_neox"})
 
 
 def known_cards() -> tuple[str, ...]:
@@ -138,63 +136,9 @@ def derive_card(config: PretrainedConfig, *, name: str, source: str) -> ModelCar
         vocab_size=int(config.vocab_size),
         parameters=count_parameters(config),
         layers=default_layers(n_layers),
-        hyperparameters={
-            "rome": reference_rome_settings(architecture),
-            "memit": reference_memit_settings(architecture),
-            "alphaedit": reference_alphaedit_settings(architecture),
-        },
+        hyperparameters=reference_settings(architecture),
         notes="derived from the model's own configuration",
     )
-
-
-def reference_rome_settings(architecture: str) -> dict[str, object]:
-    """Return the reference's ROME settings for an architecture.
-
-    LLaMA-like models follow EasyEdit's ``hparams/ROME/llama-7b.yaml``, GPT-like ones
-    ``hparams/ROME/gpt2-xl.json`` of kmeng01/rome. Their ``v_loss_layer`` is left out: the
-    reference reads the loss off the model's logits whatever it says.
-    """
-    gpt_like = architecture in _GPT_LIKE
-    return {
-        "v_num_grad_steps": 20 if gpt_like else 25,
-        "v_lr": 0.5,
-        "v_weight_decay": 0.5 if gpt_like else 0.001,
-        "clamp_norm_factor": 4.0,
-        "kl_factor": 0.0625,
-    }
-
-
-def reference_memit_settings(architecture: str) -> dict[str, object]:
-    """Return the reference's MEMIT settings for an architecture.
-
-    LLaMA-like models follow EasyEdit's ``hparams/MEMIT/llama-7b.yaml``, GPT-like ones
-    ``hparams/MEMIT/gpt2-xl.json`` of kmeng01/memit. The weight was chosen for models of billions
-    of parameters; a small model wants far less (see ``docs/methods/memit.md``).
-    """
-    gpt_like = architecture in _GPT_LIKE
-    return {
-        **reference_rome_settings(architecture),
-        "clamp_norm_factor": 0.75 if gpt_like else 4.0,
-        "mom2_update_weight": 20_000 if gpt_like else 15_000,
-    }
-
-
-def reference_alphaedit_settings(architecture: str) -> dict[str, object]:
-    """Return the reference's AlphaEdit settings for an architecture.
-
-    LLaMA-like models follow EasyEdit's ``hparams/AlphaEdit/llama3.1-8b.yaml``, GPT-like ones
-    ``hparams/AlphaEdit/gpt2-xl.yaml``.
-    """
-    gpt_like = architecture in _GPT_LIKE
-    return {
-        "v_num_grad_steps": 20 if gpt_like else 25,
-        "v_lr": 0.5 if gpt_like else 0.1,
-        "v_weight_decay": 0.5,
-        "clamp_norm_factor": 0.75,
-        "kl_factor": 0.0625,
-        "nullspace_threshold": 0.02,
-        "L2": 10,
-    }
 
 
 def count_parameters(config: PretrainedConfig) -> int:
