@@ -145,9 +145,8 @@ class BoundGrace:
     @cached_property
     def eps(self) -> float:
         """Radius of a new key, in the units of the activations."""
-        if self.settings.eps_unit == "absolute":
-            return self.settings.eps
-        return self.settings.eps * key_distance(self.stack, self.layer)
+        relative = self.settings.eps_unit == "relative"
+        return self.settings.eps * (key_distance(self.stack, self.layer) if relative else 1.0)
 
     def prepare(self) -> None:
         """Measure the unit of eps, where it is relative."""
@@ -170,7 +169,7 @@ class BoundGrace:
         request, started = requests[0], time.perf_counter()
         codebook = codebook_of(self.stack, self.layer)
         with self.stack.adapted(None):
-            states = self._states(request)
+            states = lookup_states(self.stack, (query_row(self.stack, request),), self.layer)
             key, label = states.keys[0].cpu(), states.rows[0].target
             placement = codebook.place(key, label, self.eps)
             found = find_replacement(
@@ -185,15 +184,6 @@ class BoundGrace:
         entered = Entered(placement, key, found.value.cpu(), label)
         record = self._record(request, codebook, entered, found)
         return Update({}, {**record, "seconds": time.perf_counter() - started}, entered.tensors())
-
-    def _states(self, request: EditRequest) -> LookupStates:
-        row, limit = query_row(self.stack, request), self.stack.loaded.card.context_length
-        if len(row.ids) > limit:
-            raise EditError(
-                f"fact {request.id}: the prompt is {len(row.ids)} tokens long with its target, "
-                f"the model reads {limit}; shorten the prompt"
-            )
-        return lookup_states(self.stack, (row,), self.layer)
 
     def _start(
         self, request: EditRequest, states: LookupStates, codebook: Codebook, placement: Placement

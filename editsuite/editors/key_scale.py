@@ -12,6 +12,7 @@ from torch import Tensor
 
 from editsuite.editors.lookup import LookupRow, lookup_states
 from editsuite.engine import DecoderStack
+from editsuite.errors import EditError
 from editsuite.facts import EditRequest, load_facts, target_tokens
 
 #: Built-in facts whose prompts are compared, each with each: 2016 pairs.
@@ -23,10 +24,18 @@ def query_row(stack: DecoderStack, request: EditRequest) -> LookupRow:
 
     Raises:
         FactError: the target has no tokens.
+        EditError: the model does not read so many tokens.
     """
     tokens = target_tokens(stack.loaded.tokenizer, request.prompt, request.target_new)
     context, target = tokens.context_ids, tokens.target_ids
-    return LookupRow(context + target[:-1], len(context) - 1, len(context), target)
+    row = LookupRow(context + target[:-1], len(context) - 1, len(context), target)
+    limit = stack.loaded.card.context_length
+    if len(row.ids) > limit:
+        raise EditError(
+            f"fact {request.id}: the prompt is {len(row.ids)} tokens long with its target, the "
+            f"model reads {limit}; shorten the prompt"
+        )
+    return row
 
 
 def query_keys(stack: DecoderStack, requests: tuple[EditRequest, ...], layer: int) -> Tensor:
