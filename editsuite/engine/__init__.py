@@ -13,8 +13,9 @@ from editsuite.engine.mask import causal_mask
 from editsuite.engine.packing import Places, sight
 from editsuite.engine.resume import ResumeCache
 from editsuite.engine.scoring import Continuation, Scored, score
-from editsuite.engine.stack import DecoderStack, Ways, at_least_float32
+from editsuite.engine.stack import DecoderStack, at_least_float32
 from editsuite.engine.tail import Asked, Tail, written_out
+from editsuite.engine.ways import Ways
 
 __all__ = [
     "Adapter",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,27 +15,10 @@ from editsuite.engine.linear import Linears, Product, frozen_product
 from editsuite.engine.mask import Sight
 from editsuite.engine.memory import find_token_budget
 from editsuite.engine.resume import ResumeCache
+from editsuite.engine.ways import Ways
 
 if TYPE_CHECKING:
     from editsuite.cards import LoadedModel
-
-
-@dataclass(frozen=True)
-class Ways:
-    """The engine's short cuts; with any of them off the answer is the same.
-
-    Attributes:
-        fast_linear: multiply by oneDNN where it can (float32 on a CPU); off, every product is
-            the one that transformers would make.
-        share_prefixes: run a prefix that several requests have in common once.
-        narrow_logits: make logits only at the positions that are read.
-        written_out: run the layers above an edit by ``Tail`` where the architecture allows.
-    """
-
-    fast_linear: bool = True
-    share_prefixes: bool = True
-    narrow_logits: bool = True
-    written_out: bool = True
 
 
 def at_least_float32(values: Tensor) -> Tensor:
