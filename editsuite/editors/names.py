@@ -7,5 +7,6 @@ from collections.abc import Mapping
 METHOD_HELP: Mapping[str, str] = {
     "rome": "ROME (Meng et al. 2022), with the covariance constraint",
     "rome_noc": "ROME without the covariance constraint (paper D.1)",
+    "mend": "MEND (Mitchell et al. 2022), with a trained hypernetwork",
     "r_rome": "r-ROME: ROME with the averaged key in numerator and denominator",
 }
