@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,9 @@ from rich.console import Console
 from editsuite.errors import OptionError
 
 if TYPE_CHECKING:
+    from editsuite.cards import ModelCard
     from editsuite.engine import DecoderStack
+    from editsuite.facts import FactSet
     from editsuite.training import Evaluation, Lessons, Recipe, Trained
 
 
@@ -56,16 +59,14 @@ def train_mend(
     from editsuite.cards import cache_root, load_model, resolve_card
     from editsuite.editors.hypernetwork_file import write_hypernetwork
     from editsuite.engine import DecoderStack
-    from editsuite.runs import parse_layers
+    from editsuite.facts import load_facts
     from editsuite.training import Recipe, Trainer, notes_of
 
     console, root = Console(soft_wrap=True), cache_root(cache)
-    if not out.parent.is_dir():
-        raise OptionError(f"{out.parent} is no folder; make it first, or write elsewhere (--out)")
+    _check_out(out)
     card = resolve_card(model)
-    chosen = parse_layers(layers) if layers else card.layers.get("mend", ())
     recipe = Recipe(
-        layers=tuple(chosen),
+        layers=_layers(layers, card),
         rank=rank,
         batch=batch,
         steps=steps,
@@ -80,8 +81,9 @@ def train_mend(
         facts=at_most,
         seed=seed,
     )
+    sources = [load_facts(source) for source in facts]
     stack = DecoderStack(load_model(card, device=device, cache=root))
-    lessons = _lessons(facts, stack, recipe)
+    lessons = _lessons(sources, stack, recipe)
     trainer = Trainer(stack, lessons, recipe, root / "training")
     with _progress(console, recipe.steps) as (step, evaluated):
         trained = trainer.train(step=step, evaluated=evaluated)
@@ -99,12 +101,34 @@ def train_mend(
     console.print(_summary(out, trained))
 
 
-def _lessons(facts: list[str], stack: DecoderStack, recipe: Recipe) -> Lessons:
+def _check_out(out: Path) -> None:
+    """See that the file can be written, before hours of work are to be kept there."""
+    mend = "choose another file with --out"
+    if out.is_dir():
+        raise OptionError(f"--out {out} is a folder; name the file to write in it")
+    if not out.parent.is_dir():
+        raise OptionError(f"--out {out}: there is no folder {out.parent}; make it first, or {mend}")
+    if not os.access(out.parent, os.W_OK):
+        raise OptionError(f"--out {out}: the folder {out.parent} cannot be written to; {mend}")
+
+
+def _layers(named: str, card: ModelCard) -> tuple[int, ...]:
+    from editsuite.runs import parse_layers
+
+    layers = tuple(parse_layers(named)) if named else card.layers.get("mend", ())
+    if layers and max(layers) >= card.n_layers:
+        raise OptionError(
+            f"--layers names layer {max(layers)}; {card.name} has layers 0 to {card.n_layers - 1}"
+        )
+    return layers
+
+
+def _lessons(sources: Sequence[FactSet], stack: DecoderStack, recipe: Recipe) -> Lessons:
     from editsuite.facts import load_facts
     from editsuite.training import choose_lessons
 
     return choose_lessons(
-        [load_facts(source) for source in facts],
+        sources,
         [load_facts("builtin")],
         stack.loaded.tokenizer,
         held_out=recipe.held_out,

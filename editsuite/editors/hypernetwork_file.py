@@ -18,6 +18,12 @@ from editsuite.files import sha256_of, write_atomically
 #: What the file says of itself; raised when its contents mean something else.
 FORMAT = "editsuite-mend-1"
 
+#: The mend that every error about a file ends with.
+HOW_TO_TRAIN = (
+    "train one with: editsuite train-mend --model MODEL --facts FACTS --out FILE, and name it by "
+    "the hyperparameter hypernetwork"
+)
+
 
 @dataclass(frozen=True)
 class HypernetworkFile:
@@ -92,61 +98,69 @@ def read_hypernetwork(path: Path, *, sha256: str | None = None) -> HypernetworkF
         sha256: what its bytes must be, or None.
 
     Raises:
-        OptionError: there is no such file, it is damaged, it is no hypernetwork, or its bytes are
-            others than ``sha256`` says.
+        OptionError: there is no such file, it is damaged, it is no hypernetwork, its header tells
+            of other tensors, or its bytes are others than ``sha256`` says.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise OptionError(f"hypernetwork {path}: there is no such file; {HOW_TO_TRAIN}")
-    try:
-        digest = sha256_of(path)
-        if sha256 is not None and digest != sha256:
-            raise OptionError(
-                f"hypernetwork {path}: its sha256 is {digest}, wanted is {sha256}: the file is "
-                "damaged or another one; install again, or train one (editsuite train-mend)"
-            )
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            header = json.loads(metadata.get("editsuite", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    header, tensors, digest = _contents(path)
+    if sha256 is not None and digest != sha256:
         raise OptionError(
-            f"hypernetwork {path}: cannot be read ({error}); it is damaged or no safetensors file. "
-            f"Copy it again, or {HOW_TO_TRAIN}"
-        ) from error
+            f"hypernetwork {path}: its sha256 is {digest}, wanted is {sha256}: the file is "
+            "damaged or another one; install again, or train one (editsuite train-mend)"
+        )
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise OptionError(
             f"hypernetwork {path}: is no hypernetwork of this version (format {FORMAT}); "
             f"{HOW_TO_TRAIN}"
         )
-    return HypernetworkFile(
-        _net_of(path, header, tensors),
-        header["model"],
-        header["card"],
-        tuple(header["layers"]),
-        header["notes"],
-        digest,
-    )
-
-
-#: The mend that every error about a file ends with.
-HOW_TO_TRAIN = (
-    "train one with: editsuite train-mend --model MODEL --facts FACTS --out FILE, and name it by "
-    "the hyperparameter hypernetwork"
-)
-
-
-def _net_of(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Hypernetwork:
-    shapes = [MapShape(name, d_in, d_out) for name, d_in, d_out in header["shapes"]]
-    net = Hypernetwork(shapes, rank=header["rank"], n_hidden=header["n_hidden"])
     try:
-        net.load_state_dict(dict(tensors))
-    except RuntimeError as error:
+        return HypernetworkFile(
+            _net_of(header, tensors),
+            str(header["model"]),
+            str(header["card"]),
+            tuple(int(layer) for layer in header["layers"]),
+            dict(header["notes"]),
+            digest,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise OptionError(
             f"hypernetwork {path}: its tensors are not those its header tells of "
-            f"({str(error).splitlines()[-1].strip()}); copy the file again, or {HOW_TO_TRAIN}"
+            f"({type(error).__name__}: {error}); copy the file again, or {HOW_TO_TRAIN}"
         ) from error
-    if not all(bool(torch.isfinite(t).all()) for t in net.state_dict().values()):
-        raise OptionError(f"hypernetwork {path}: holds numbers that are not finite; {HOW_TO_TRAIN}")
+
+
+def _contents(path: Path) -> tuple[object, dict[str, Tensor], str]:
+    """Header, tensors and sha256 of a file's bytes, none of them checked."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("editsuite", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return header, tensors, sha256_of(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise OptionError(
+            f"hypernetwork {path}: cannot be read ({error}); it is damaged or no safetensors file. "
+            f"Copy it again, or {HOW_TO_TRAIN}"
+        ) from error
+
+
+def _net_of(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Hypernetwork:
+    """The network that the header tells of; whatever does not fit raises."""
+    shapes = [MapShape(str(name), d_in, d_out) for name, d_in, d_out in header["shapes"]]
+    rank, n_hidden = header["rank"], header["n_hidden"]
+    if not 0 <= n_hidden < len(tensors):
+        raise ValueError(f"{n_hidden} hidden layers in {len(tensors)} tensors")
+    with torch.device("meta"):  # a header that lies about sizes must not cost memory
+        sketch = Hypernetwork(shapes, rank=rank, n_hidden=n_hidden).state_dict()
+    for name in sorted({*sketch, *tensors}):
+        if name not in tensors or name not in sketch:
+            raise ValueError(f"{name} is in the {'header' if name in sketch else 'file'} alone")
+        if sketch[name].shape != tensors[name].shape:
+            raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}")
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise ValueError(f"{name} holds numbers that are not finite")
+    net = Hypernetwork(shapes, rank=rank, n_hidden=n_hidden)
+    net.load_state_dict(dict(tensors))
     return net.requires_grad_(False).eval()

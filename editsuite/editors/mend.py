@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from editsuite.cards import ModelCard
 from editsuite.editors.gradients import (
     Prompts,
     changed,
@@ -73,43 +74,54 @@ class Mend:
         cache: Path,
     ) -> BoundMend:
         """See ``editsuite.editors.protocol.Method``; nothing is drawn, so the seed is not used."""
-        settings = read_hyperparameters(MendHyperparameters, hyperparameters, method=self.name)
-        path = _path_of(settings.hypernetwork, stack)
-        file = read_hypernetwork(path, sha256=settings.sha256 or None)
-        _check_fit(file, path, stack, tuple(sorted(layers)))
+        card = stack.loaded.card
+        path, file = self._open(card, tuple(sorted(layers)), hyperparameters)
+        _check_fit(file, path, stack)
         return BoundMend(stack, file)
 
+    def check(
+        self, card: ModelCard, layers: Sequence[int], hyperparameters: Mapping[str, object]
+    ) -> None:
+        """See ``editsuite.editors.protocol.ChecksEarly``."""
+        self._open(card, tuple(sorted(layers)), hyperparameters)
 
-def _path_of(named: str, stack: DecoderStack) -> Path:
+    def _open(
+        self, card: ModelCard, layers: tuple[int, ...], hyperparameters: Mapping[str, object]
+    ) -> tuple[Path, HypernetworkFile]:
+        settings = read_hyperparameters(MendHyperparameters, hyperparameters, method=self.name)
+        path = _path_of(settings.hypernetwork, card)
+        file = read_hypernetwork(path, sha256=settings.sha256 or None)
+        if file.layers != layers:
+            words = ",".join(map(str, file.layers))
+            raise OptionError(
+                f"hypernetwork {path}: was trained for layers {words}, asked for are "
+                f"{','.join(map(str, layers))}; give --edit-layers={words}, or train one for these "
+                "layers: editsuite train-mend --layers"
+            )
+        return path, file
+
+
+def _path_of(named: str, card: ModelCard) -> Path:
     if named != SHIPPED:
         return Path(named).expanduser()
-    card = stack.loaded.card.name
-    path = Path(str(resources.files("editsuite.editors") / "data" / f"mend-{card}.safetensors"))
+    file = f"mend-{card.name}.safetensors"
+    path = Path(str(resources.files("editsuite.editors") / "data" / file))
     if not path.is_file():
         raise OptionError(
-            f"mend: no hypernetwork is shipped for model {card}; MEND edits with a network "
+            f"mend: no hypernetwork is shipped for model {card.name}; MEND edits with a network "
             f"trained for the model: {HOW_TO_TRAIN}"
         )
     return path
 
 
-def _check_fit(
-    file: HypernetworkFile, path: Path, stack: DecoderStack, layers: tuple[int, ...]
-) -> None:
+def _check_fit(file: HypernetworkFile, path: Path, stack: DecoderStack) -> None:
     loaded = stack.loaded
     if file.model != loaded.digest:
         raise OptionError(
             f"hypernetwork {path}: was trained for model {file.card} (digest {file.model[:12]}), "
             f"the model here is {loaded.card.name} (digest {loaded.digest[:12]}); {HOW_TO_TRAIN}"
         )
-    if file.layers != layers:
-        words = ",".join(str(layer) for layer in file.layers)
-        raise OptionError(
-            f"hypernetwork {path}: was trained for layers {words}, asked for are "
-            f"{','.join(str(layer) for layer in layers)}; give --edit-layers={words}, or train one "
-            "for these layers: editsuite train-mend --layers"
-        )
-    if file.net.shapes != map_shapes(stack, layers):
+    if file.net.shapes != map_shapes(stack, file.layers):
         raise OptionError(
             f"hypernetwork {path}: its matrices are not those of {loaded.card.name}; {HOW_TO_TRAIN}"
         )

@@ -10,3 +10,6 @@ METHOD_HELP: Mapping[str, str] = {
     "mend": "MEND (Mitchell et al. 2022), with a trained hypernetwork",
     "r_rome": "r-ROME: ROME with the averaged key in numerator and denominator",
 }
+
+#: Methods that may lack a file, and so are asked before a model is loaded (``ChecksEarly``).
+NEED_FILES = frozenset({"mend"})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from editsuite.cards import ModelCard
     from editsuite.engine import DecoderStack
     from editsuite.facts import EditRequest
 
@@ -182,5 +183,25 @@ class Method(Protocol):
 
         Raises:
             OptionError: an unknown or impossible hyperparameter.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksEarly(Protocol):
+    """A method that needs more than a model, and knows before one is loaded what is missing."""
+
+    def check(
+        self, card: ModelCard, layers: Sequence[int], hyperparameters: Mapping[str, object]
+    ) -> None:
+        """Refuse what ``bind`` would refuse, as far as the card alone shows it.
+
+        Args:
+            card: of the model.
+            layers: where to edit.
+            hyperparameters: as ``Method.bind`` is given them.
+
+        Raises:
+            OptionError: a file that is missing, damaged or for something else.
         """
         ...

@@ -25,7 +25,7 @@ class Recipe:
         rank: of the residual layers.
         n_hidden: residual layers less one.
         batch: facts of a step, each edited by itself.
-        steps: steps at most.
+        steps: steps at most; a multiple of ``every``.
         lr: Adam's learning rate for the network.
         lr_rates: Adam's learning rate for the maps' rates.
         rate: of every map at the beginning.
@@ -68,6 +68,11 @@ class Recipe:
             low = least.get(name, 1 if isinstance(value, int) else 0)
             if name != "layers" and not (math.isfinite(value) and value >= low):
                 raise OptionError(f"{name} is {value}; the least is {low}")
+        if self.steps % self.every:
+            raise OptionError(
+                f"steps is {self.steps} and every is {self.every}: steps after the last evaluation "
+                "would be lost; give a number of steps that is a multiple (--steps, --every)"
+            )
 
     @property
     def lowest(self) -> int:
