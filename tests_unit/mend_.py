@@ -54,14 +54,14 @@ def prompts_of(stack: DecoderStack, requests: Sequence[EditRequest]) -> Prompts:
 
 def network(stack: DecoderStack, layers: Sequence[int] = LAYERS, seed: int = 0) -> Hypernetwork:
     """A hypernetwork that has seen gradients and is far from the identity."""
-    net = Hypernetwork(map_shapes(stack, layers), rank=5, rate=1e-3, seed=seed)
+    net = Hypernetwork(map_shapes(stack, layers), rank=5, rate=1e-4, seed=seed)
     prompts = prompts_of(stack, facts(6, start=90))
     hidden = states_entering(stack, prompts.ids, prompts.places, min(layers))
     net.see(gradient_parts(stack, net.shapes, prompts, hidden, min(layers))[1])
     random = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            size = 1e-4 if name == "rates" else 0.1
+            size = 1e-5 if name == "rates" else 0.1
             parameter += size * torch.randn(parameter.shape, generator=random)
     return net
 
