@@ -16,7 +16,7 @@ FLOORS = (
     ("facts", "cards"),
     ("engine",),
     ("editors",),
-    ("chains",),
+    ("chains", "training"),
     ("measures",),
     ("verdicts",),
     ("report",),

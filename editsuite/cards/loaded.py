@@ -82,6 +82,14 @@ class LoadedModel:
         """Return the last linear map of a layer's feed-forward block."""
         return self.module(f"{self.layer_name(layer)}.{self.family.down_proj}")
 
+    def projection_names(self, layer: int) -> tuple[str, ...]:
+        """Return the full names of the weights of a layer's feed-forward block.
+
+        They stand in the order of the data: gate, up, down (or up, down where there is no gate).
+        """
+        layer_name = self.layer_name(layer)
+        return tuple(f"{layer_name}.{path}.weight" for path in self.family.projections)
+
     def down_proj_name(self, layer: int) -> str:
         """Return the full name of the parameter that ROME edits in a layer."""
         return f"{self.layer_name(layer)}.{self.family.down_proj}.weight"

@@ -2,7 +2,7 @@
 
 from editsuite.chains.chain import Chain
 from editsuite.chains.journal import Entry, Journal
-from editsuite.chains.opening import Editing, open_chain
+from editsuite.chains.opening import Editing, hyperparameters_of, open_chain
 from editsuite.chains.plan import Plan, requests_digest
 from editsuite.chains.progress import JournalWarning, Progress
 from editsuite.chains.state import EditedWeight, ModelState
@@ -17,6 +17,7 @@ __all__ = [
     "ModelState",
     "Plan",
     "Progress",
+    "hyperparameters_of",
     "open_chain",
     "requests_digest",
 ]

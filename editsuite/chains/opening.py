@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from editsuite.cards import ModelCard
 from editsuite.chains.chain import Chain
 from editsuite.chains.plan import Plan
 from editsuite.editors.protocol import Method
@@ -38,6 +39,13 @@ class Editing:
     context_seed: int | None = None
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     batch_size: int = 1
+
+
+def hyperparameters_of(
+    card: ModelCard, method: Method, given: Mapping[str, object]
+) -> Mapping[str, object]:
+    """A method's hyperparameters: the card's, and over them those that are given."""
+    return {**card.hyperparameters.get(method.card_key, {}), **given}
 
 
 def open_chain(
@@ -73,10 +81,7 @@ def open_chain(
         stack,
         layers=editing.layers,
         seed=editing.seed if editing.context_seed is None else editing.context_seed,
-        hyperparameters={
-            **loaded.card.hyperparameters.get(method.card_key, {}),
-            **editing.hyperparameters,
-        },
+        hyperparameters=hyperparameters_of(loaded.card, method, editing.hyperparameters),
         cache=cache,
     )
     plan = Plan(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from editsuite.editors.protocol import (
         BoundEditor,
         Change,
+        ChecksEarly,
         Dense,
         LowRank,
         Method,
@@ -25,6 +26,7 @@ __all__ = [
     "METHOD_HELP",
     "BoundEditor",
     "Change",
+    "ChecksEarly",
     "Dense",
     "LowRank",
     "Method",

@@ -3,61 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from editsuite.editors.update import Change, Dense, LowRank, Recorded, Update
+
 if TYPE_CHECKING:
+    from editsuite.cards import ModelCard
     from editsuite.engine import DecoderStack
     from editsuite.facts import EditRequest
 
-#: A number or a word that goes into an edit's record and from there into JSON.
-Recorded = float | int | str | bool | None
-
-
-@dataclass(frozen=True)
-class LowRank:
-    """A change of a linear map, ``output @ input.T``, in the map's own orientation.
-
-    Attributes:
-        output: ``[d_out, rank]`` float32.
-        input: ``[d_in, rank]`` float32.
-    """
-
-    output: Tensor
-    input: Tensor
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A change of a linear map that has no few factors, in the map's own orientation.
-
-    Attributes:
-        delta: ``[d_out, d_in]`` float32.
-    """
-
-    delta: Tensor
-
-
-#: How a weight changes.
-Change = LowRank | Dense
-
-
-@dataclass(frozen=True)
-class Update:
-    """What an editor wants changed; it never changes the model itself.
-
-    Attributes:
-        factors: by full parameter name, the change of that weight.
-        record: what the method has to say of the edit (losses, norms, seconds).
-        tensors: what else makes the next state, for a method with a state of its own.
-    """
-
-    factors: Mapping[str, Change]
-    record: Mapping[str, Recorded]
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+__all__ = [
+    "BoundEditor",
+    "BringsState",
+    "Change",
+    "ChecksEarly",
+    "Dense",
+    "LowRank",
+    "Method",
+    "Recorded",
+    "Remembers",
+    "State",
+    "Update",
+    "Weight",
+]
 
 
 class Weight(Protocol):
@@ -199,5 +170,25 @@ class Method(Protocol):
 
         Raises:
             OptionError: an unknown or impossible hyperparameter.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksEarly(Protocol):
+    """A method that needs more than a model, and knows before one is loaded what is missing."""
+
+    def check(
+        self, card: ModelCard, layers: Sequence[int], hyperparameters: Mapping[str, object]
+    ) -> None:
+        """Refuse what ``bind`` would refuse, as far as the card alone shows it.
+
+        Args:
+            card: of the model.
+            layers: where to edit.
+            hyperparameters: as ``Method.bind`` is given them.
+
+        Raises:
+            OptionError: a file that is missing, damaged or for something else.
         """
         ...

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from editsuite.editors.alphaedit import AlphaEdit
 from editsuite.editors.grace import GRACE
 from editsuite.editors.memit import Memit
+from editsuite.editors.mend import Mend
 from editsuite.editors.protocol import Method
 from editsuite.editors.rome import VARIANTS
 from editsuite.errors import OptionError, listing
@@ -14,7 +15,7 @@ from editsuite.errors import OptionError, listing
 
 def methods() -> Mapping[str, Method]:
     """All methods the suite knows, by marker name."""
-    known: tuple[Method, ...] = (*VARIANTS, GRACE, Memit(), AlphaEdit())
+    known: tuple[Method, ...] = (*VARIANTS, Memit(), Mend(), GRACE, AlphaEdit())
     return {method.name: method for method in known}
 
 

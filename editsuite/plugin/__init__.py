@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from editsuite.editors.names import METHOD_HELP
+from editsuite.editors.names import METHOD_HELP, NEED_FILES
 from editsuite.errors import EditsuiteError
 from editsuite.plugin import options
 from editsuite.plugin.checks import check_overrides, check_settings
@@ -59,7 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
         check_overrides(settings, session.methods)
         if options.given(config) and not hasattr(config, "workerinput"):
             check_settings(settings)
-            if settings.batches != (1,):  # asking the methods imports torch: only where it matters
+            # Asking the methods imports torch: only where it matters.
+            if settings.batches != (1,) or NEED_FILES.intersection(session.methods):
                 _ = session.cases
     except EditsuiteError as error:
         raise pytest.UsageError(str(error)) from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from editsuite.cards import ModelCard
-from editsuite.chains import Editing
-from editsuite.editors import Method, method
+from editsuite.chains import Editing, hyperparameters_of
+from editsuite.editors import ChecksEarly, Method, method
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest
 from editsuite.runs.case import Case
@@ -15,8 +15,8 @@ def cases_of(settings: RunSettings, card: ModelCard, method: Method) -> list[Cas
     """The chains of one method: one for each batch size, and for each layer or all of them.
 
     Raises:
-        OptionError: the card names no layer for the method and none is given, or batches are
-            asked of a method that edits one fact at a time.
+        OptionError: the card names no layer for the method and none is given, batches are asked
+            of a method that edits one fact at a time, or a file that it needs is missing.
     """
     layers = settings.layers or card.layers.get(method.card_key, ())
     if not layers:
@@ -27,6 +27,10 @@ def cases_of(settings: RunSettings, card: ModelCard, method: Method) -> list[Cas
         raise OptionError(
             f"{method.name} edits one fact at a time; leave --edit-batch-size at 1, or choose "
             "a method that edits in batches"
+        )
+    if isinstance(method, ChecksEarly):
+        method.check(
+            card, layers, hyperparameters_of(card, method, settings.hyperparameters_of(method.name))
         )
     places = [tuple(layers)] if method.spans else [(layer,) for layer in layers]
     return [Case(method.name, place, batch) for batch in settings.batches for place in places]

@@ -1,0 +1,227 @@
+"""MEND: one gradient, turned into an update by a trained network.
+
+The paper's section A (Table 5), after Mitchell et al. 2022 ("Fast Model Editing at Scale"): all
+linear maps of the last feed-forward blocks change at once, each by few rank-one parts (one for
+every token that has a gradient). There is no search; what an edit does was learned beforehand
+(``editsuite.training``, docs/methods/mend.md), on single edits of the unedited model. In a
+sequence the network meets gradients of a model it was never trained for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from editsuite.cards import ModelCard
+from editsuite.editors.gradients import (
+    Prompts,
+    changed,
+    gradient_parts,
+    logits_above,
+    map_shapes,
+    states_entering,
+    target_losses,
+)
+from editsuite.editors.hypernetwork import Hypernetwork, Parts
+from editsuite.editors.hypernetwork_file import HOW_TO_TRAIN, HypernetworkFile, read_hypernetwork
+from editsuite.editors.hyperparameters import read_hyperparameters
+from editsuite.editors.protocol import LowRank, Recorded, Update
+from editsuite.engine import DecoderStack
+from editsuite.errors import EditError, OptionError
+from editsuite.facts import EditRequest, target_tokens
+
+SHIPPED = "shipped"
+
+
+@dataclass(frozen=True)
+class MendHyperparameters:
+    """MEND's hyperparameters; all others were fixed when the network was trained.
+
+    Attributes:
+        hypernetwork: path of the trained network's file, or ``shipped`` for the one that comes
+            with editsuite.
+        sha256: what the file's bytes must be; the empty text for any.
+    """
+
+    hypernetwork: str = SHIPPED
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Mend:
+    """The method."""
+
+    name: str = "mend"
+    version: int = 1
+    card_key: str = "mend"
+    spans: bool = True
+    batches: bool = True
+
+    def bind(
+        self,
+        stack: DecoderStack,
+        *,
+        layers: Sequence[int],
+        seed: int,
+        hyperparameters: Mapping[str, object],
+        cache: Path,
+    ) -> BoundMend:
+        """See ``editsuite.editors.protocol.Method``; nothing is drawn, so the seed is not used."""
+        card = stack.loaded.card
+        path, file = self._open(card, tuple(sorted(layers)), hyperparameters)
+        _check_fit(file, path, stack)
+        return BoundMend(stack, file)
+
+    def check(
+        self, card: ModelCard, layers: Sequence[int], hyperparameters: Mapping[str, object]
+    ) -> None:
+        """See ``editsuite.editors.protocol.ChecksEarly``."""
+        self._open(card, tuple(sorted(layers)), hyperparameters)
+
+    def _open(
+        self, card: ModelCard, layers: tuple[int, ...], hyperparameters: Mapping[str, object]
+    ) -> tuple[Path, HypernetworkFile]:
+        settings = read_hyperparameters(MendHyperparameters, hyperparameters, method=self.name)
+        path = _path_of(settings.hypernetwork, card)
+        file = read_hypernetwork(path, sha256=settings.sha256 or None)
+        if file.layers != layers:
+            words = ",".join(map(str, file.layers))
+            raise OptionError(
+                f"hypernetwork {path}: was trained for layers {words}, asked for are "
+                f"{','.join(map(str, layers))}; give --edit-layers={words}, or train one for these "
+                "layers: editsuite train-mend --layers"
+            )
+        return path, file
+
+
+def _path_of(named: str, card: ModelCard) -> Path:
+    if named != SHIPPED:
+        return Path(named).expanduser()
+    file = f"mend-{card.name}.safetensors"
+    path = Path(str(resources.files("editsuite.editors") / "data" / file))
+    if not path.is_file():
+        raise OptionError(
+            f"mend: no hypernetwork is shipped for model {card.name}; MEND edits with a network "
+            f"trained for the model: {HOW_TO_TRAIN}"
+        )
+    return path
+
+
+def _check_fit(file: HypernetworkFile, path: Path, stack: DecoderStack) -> None:
+    loaded = stack.loaded
+    if file.model != loaded.digest:
+        raise OptionError(
+            f"hypernetwork {path}: was trained for model {file.card} (digest {file.model[:12]}), "
+            f"the model here is {loaded.card.name} (digest {loaded.digest[:12]}); {HOW_TO_TRAIN}"
+        )
+    if file.net.shapes != map_shapes(stack, file.layers):
+        raise OptionError(
+            f"hypernetwork {path}: its matrices are not those of {loaded.card.name}; {HOW_TO_TRAIN}"
+        )
+
+
+@dataclass(frozen=True)
+class BoundMend:
+    """MEND on one model with its network."""
+
+    stack: DecoderStack
+    file: HypernetworkFile
+
+    @property
+    def inputs(self) -> Mapping[str, object]:
+        """The network's digest: it determines all that the facts and the weights do not."""
+        return {"hypernetwork": self.file.digest}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All weights of the edited layers' feed-forward blocks."""
+        return tuple(shape.name for shape in self.file.net.shapes)
+
+    def prepare(self) -> None:
+        """Nothing: the network was trained beforehand."""
+
+    @cached_property
+    def _net(self) -> Hypernetwork:
+        return self.file.net.to(self.stack.device)
+
+    @torch.no_grad()
+    def edit(self, requests: Sequence[EditRequest]) -> Update:
+        """Compute the update for one request, or the sum of those for several.
+
+        The order of the requests makes no difference, not even in the last bits.
+
+        Raises:
+            EditError: a loss or an update that is not finite, or a prompt longer than the model
+                reads.
+        """
+        started, net = time.perf_counter(), self._net
+        ordered = sorted(requests, key=lambda request: request.digest)
+        prompts = self._prompts(ordered)
+        layer = min(self.file.layers)
+        hidden = states_entering(self.stack, prompts.ids, prompts.places, layer)
+        before, gradients = gradient_parts(self.stack, net.shapes, prompts, hidden, layer)
+        _finite(before, requests, "the loss")
+        updates = net(gradients)
+        for parts in updates.values():
+            _finite(parts.output, requests, "the update")
+            _finite(parts.input, requests, "the update")
+        with changed(self.stack, net.shapes, updates):
+            logits = logits_above(self.stack, hidden, prompts.places, layer, prompts.read)
+        after = target_losses(logits, prompts)
+        factors = {
+            name: LowRank(p.output.T.contiguous(), p.input.T.contiguous())
+            for name, p in updates.items()
+        }
+        return Update(factors, self._record(requests, before, after, updates, started))
+
+    def _prompts(self, requests: Sequence[EditRequest]) -> Prompts:
+        loaded = self.stack.loaded
+        prompts = [target_tokens(loaded.tokenizer, r.prompt, r.target_new) for r in requests]
+        for request, prompt in zip(requests, prompts, strict=True):
+            if len(prompt.ids) > loaded.card.context_length:
+                raise EditError(
+                    f"fact {request.id}: prompt and target are {len(prompt.ids)} tokens long, the "
+                    f"model reads {loaded.card.context_length}; shorten the prompt"
+                )
+        return Prompts.of(prompts, self.stack.device)
+
+    def _record(
+        self,
+        requests: Sequence[EditRequest],
+        before: Tensor,
+        after: Tensor,
+        updates: Mapping[str, Parts],
+        started: float,
+    ) -> dict[str, Recorded]:
+        norms = {name: _norm(parts) for name, parts in updates.items()}
+        return {
+            "facts": ",".join(request.id for request in requests),
+            "nll_before": float(before.mean()),
+            "nll_after": float(after.mean()),
+            "parts": sum(len(parts.owner) for parts in updates.values()),
+            "update_norm": float(torch.tensor(list(norms.values())).norm()),
+            **{f"update_norm.{name}": norm for name, norm in norms.items()},
+            "seconds": time.perf_counter() - started,
+        }
+
+
+def _norm(parts: Parts) -> float:
+    """Frobenius norm of the sum of the parts, without forming it."""
+    inner = (parts.input @ parts.input.T) * (parts.output @ parts.output.T)
+    return float(inner.sum().clamp(min=0).sqrt())
+
+
+def _finite(values: Tensor, requests: Sequence[EditRequest], what: str) -> None:
+    if not bool(torch.isfinite(values).all()):
+        names = ", ".join(request.id for request in requests[:3])
+        raise EditError(
+            f"mend, fact {names}: {what} is not finite; the model is broken after the edits so "
+            "far, or its weights overflow in this dtype: look at fewer edits or use float32"
+        )

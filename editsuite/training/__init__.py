@@ -1,0 +1,36 @@
+"""Training of what a method needs before it can edit: MEND's hypernetwork."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from editsuite.late import late
+
+if TYPE_CHECKING:
+    from editsuite.training.checkpoint import Evaluation
+    from editsuite.training.lessons import Lessons, choose_lessons
+    from editsuite.training.recipe import Recipe
+    from editsuite.training.trainer import Trained, Trainer, notes_of
+
+__all__ = [
+    "Evaluation",
+    "Lessons",
+    "Recipe",
+    "Trained",
+    "Trainer",
+    "choose_lessons",
+    "notes_of",
+]
+
+__getattr__ = late(
+    __name__,
+    {
+        "Lessons": "editsuite.training.lessons",
+        "choose_lessons": "editsuite.training.lessons",
+        "Recipe": "editsuite.training.recipe",
+        "Evaluation": "editsuite.training.checkpoint",
+        "Trained": "editsuite.training.trainer",
+        "notes_of": "editsuite.training.trainer",
+        "Trainer": "editsuite.training.trainer",
+    },
+)
