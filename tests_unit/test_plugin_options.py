@@ -87,8 +87,8 @@ def test_ini_keys_count_and_the_command_line_wins(checks: Checks) -> None:
         ("--edit-batch-size=2", "*one fact at a time*--edit-batch-size*"),
         ("--edit-layers=-1", "*layers counted from 0*"),
         ("--edit-layers=4", "*layers 0 to 3*"),
-        ("--edit-methods=rome,memit", "*memit*r_rome, rome, rome_noc*"),
-        ("--edit-methods=rome,", "*known are r_rome, rome, rome_noc*"),
+        ("--edit-methods=rome,memit", "*memit*ft_l, r_rome, rome, rome_noc*"),
+        ("--edit-methods=rome,", "*known are ft_l, r_rome, rome, rome_noc*"),
         ("--edit-seed=e", "*a, b, c, d*"),
         ("--edit-device=gpu", "*auto, cpu, cuda, cuda:N or mps*"),
         ("--edit-device=cuda:99", "*cuda:99*"),
@@ -125,7 +125,7 @@ def test_a_folder_after_a_blank_is_explained(checks: Checks, tmp_path: Path) -> 
 
 def test_markers_are_listed(checks: Checks) -> None:
     listed = checks.inside("--markers")
-    for name in ("rome", "rome_noc", "r_rome", "smoke", "standard", "paper", "edit_measures(name"):
+    for name in ("rome", "rome_noc", "r_rome", "ft_l", "smoke", "standard", "paper", "edit_measures(name"):
         listed.stdout.fnmatch_lines([f"@pytest.mark.{name}*"])
 
 
@@ -136,6 +136,7 @@ def test_markers_are_listed(checks: Checks) -> None:
         ("smoke", ("rome",)),
         ("rome or r_rome", ("rome", "r_rome")),
         ("rome_noc and smoke", ("rome_noc",)),
+        ("ft_l and smoke", ("ft_l",)),
         ("not rome_noc", ("rome",)),
     ],
 )

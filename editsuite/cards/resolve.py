@@ -21,6 +21,9 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 #: Architectures whose reference settings are those of GPT-2 XL (kmeng01/rome, hparams/ROME).
 _GPT_LIKE = frozenset({"gpt2", "gptj", "gpt_neox"})
 
+#: EasyEdit's ``hparams/FT``: ``gpt2-xl.yaml``, and ``llama-7b.yaml`` but for its bound, off there.
+REFERENCE_FT_L = {"lr": 5e-4, "num_steps": 25, "norm_constraint": 5e-4}
+
 
 def known_cards() -> tuple[str, ...]:
     """Return the names of the built-in cards, in alphabetical order."""
@@ -138,7 +141,10 @@ def derive_card(config: PretrainedConfig, *, name: str, source: str) -> ModelCar
         vocab_size=int(config.vocab_size),
         parameters=count_parameters(config),
         layers=default_layers(n_layers),
-        hyperparameters={"rome": reference_rome_settings(architecture)},
+        hyperparameters={
+            "rome": reference_rome_settings(architecture),
+            "ft_l": dict(REFERENCE_FT_L),
+        },
         notes="derived from the model's own configuration",
     )
 

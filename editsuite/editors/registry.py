@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from editsuite.editors.ft_l import FtL
 from editsuite.editors.protocol import Method
 from editsuite.editors.rome import VARIANTS
 from editsuite.errors import OptionError, listing
@@ -11,7 +12,7 @@ from editsuite.errors import OptionError, listing
 
 def methods() -> Mapping[str, Method]:
     """All methods the suite knows, by marker name."""
-    return {method.name: method for method in VARIANTS}
+    return {method.name: method for method in (*VARIANTS, FtL())}
 
 
 def method(name: str) -> Method:

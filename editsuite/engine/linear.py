@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from transformers.pytorch_utils import Conv1D
 
+#: ``x @ weight.T + bias``.
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
 
 def threads_keep_bits() -> bool:
     """Whether products come out bit for bit alike on any number of threads.
@@ -67,7 +70,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out
 
 
-def frozen_product(model: nn.Module) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+def frozen_product(model: nn.Module) -> Product:
     """The product for weights that get no gradient: oneDNN's, or torch's where that is not."""
     if threads_keep_bits() and _plain_float32(model):
         return lambda x, weight, bias: _product(x.contiguous(), weight, bias)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from editsuite.engine.cache import LayerCache
-from editsuite.engine.linear import Linears
+from editsuite.engine.linear import Linears, Product, frozen_product
 from editsuite.engine.mask import Sight
 from editsuite.engine.memory import find_token_budget
 from editsuite.engine.resume import ResumeCache
@@ -180,6 +180,11 @@ class DecoderStack:
         with self._products():
             out: Tensor = self.head(self.norm(hidden))
         return out.float()
+
+    @property
+    def product(self) -> Product:
+        """``x @ weight.T + bias`` for weights that get no gradient, as ``ways`` have it."""
+        return frozen_product(self.loaded.model) if self.ways.fast_linear else nn.functional.linear
 
     def _products(self) -> AbstractContextManager[None]:
         return self._linears.fast() if self._linears is not None else nullcontext()

@@ -19,7 +19,6 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
 from editsuite.engine.attention import Attention
 from editsuite.engine.cache import LayerCache
-from editsuite.engine.linear import frozen_product
 from editsuite.engine.llama import KINDS, LlamaLayer, Norm, Passed, Rotation, Round
 from editsuite.engine.packing import Places
 from editsuite.engine.seats import Seats
@@ -104,9 +103,7 @@ class Tail:
         self, stack: DecoderStack, start: int, asked: Asked, earlier: Places, cache: LayerCache
     ) -> None:
         self._stack, self._asked = stack, asked
-        fast = stack.ways.fast_linear
-        product = frozen_product(stack.loaded.model) if fast else nn.functional.linear
-        self._product = product
+        product = self._product = stack.product
         self._layers = [LlamaLayer(layer, product) for layer in list(stack.layers)[start:]]
         self._norm = Norm(stack.norm)
         head: Any = stack.head
