@@ -16,7 +16,8 @@ from torch import Tensor
 from editsuite.cards import FAMILIES, LoadedModel, tiny_model
 from editsuite.chains import ModelState
 from editsuite.editors import Dense, Update, method
-from editsuite.editors.ft_l import BoundFtL, FtLHyperparameters, Part, tune
+from editsuite.editors.ft_l import BoundFtL, FtLHyperparameters, tune
+from editsuite.editors.target_loss import TargetLoss
 from editsuite.engine import DecoderStack, Ways
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest, target_tokens
@@ -118,7 +119,7 @@ def test_the_gradient_is_the_same_without_short_cuts(architecture: str, switch: 
 
 def gradient(stack: DecoderStack, delta: Tensor, layer: int = 1) -> tuple[float, Tensor]:
     rows = [target_tokens(stack.loaded.tokenizer, f.prompt, f.target_new) for f in FACTS]
-    return Part.of(stack, layer, rows, "target_new").loss(delta)
+    return TargetLoss.of(stack, layer, rows, "target_new").loss(delta)
 
 
 def in_double(loaded: LoadedModel) -> LoadedModel:

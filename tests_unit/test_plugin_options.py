@@ -125,7 +125,16 @@ def test_a_folder_after_a_blank_is_explained(checks: Checks, tmp_path: Path) -> 
 
 def test_markers_are_listed(checks: Checks) -> None:
     listed = checks.inside("--markers")
-    for name in ("rome", "rome_noc", "r_rome", "ft_l", "smoke", "standard", "paper", "edit_measures(name"):
+    for name in (
+        "rome",
+        "rome_noc",
+        "r_rome",
+        "ft_l",
+        "smoke",
+        "standard",
+        "paper",
+        "edit_measures(name",
+    ):
         listed.stdout.fnmatch_lines([f"@pytest.mark.{name}*"])
 
 

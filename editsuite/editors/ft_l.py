@@ -5,9 +5,7 @@ form of Meng et al. 2022 (ROME, appendix E.1, "FT+L"): Adam on the target's nega
 log-likelihood, and after every step each entry of the weight brought back to within
 ``norm_constraint`` of what it was before the edit.
 
-The edited map is linear and its output is added to the residual stream, so the layers below run
-once, and a step runs the layers above on ``states + keys @ delta.T``; the weight's gradient is
-the outer product of what comes back there with the keys.
+A step runs only the layers above the edited map (``editsuite.editors.target_loss``).
 
 Differs from the reference (kmeng01/rome and EasyEdit, ``ft_main.py``):
 
@@ -32,9 +30,8 @@ from torch import Tensor
 
 from editsuite.editors.hyperparameters import bounded, read_hyperparameters
 from editsuite.editors.protocol import Dense, Recorded, Update
-from editsuite.editors.readout import open_tail
-from editsuite.engine import Asked, DecoderStack, LayerCache, Places, batches, sight
-from editsuite.engine.linear import Product
+from editsuite.editors.target_loss import TargetLoss
+from editsuite.engine import DecoderStack, batches
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest, TokenizedTarget, target_tokens
 
@@ -122,7 +119,7 @@ class BoundFtL:
         delta = torch.zeros(shape, dtype=torch.float32, device=weight.device)
         lengths = [len(row.ids) for row in rows]
         parts = [
-            Part.of(self.stack, self.layer, [rows[i] for i in group], self.settings.objective)
+            TargetLoss.of(self.stack, self.layer, [rows[i] for i in group], self.settings.objective)
             for group in batches(lengths, self.stack.token_budget)
         ]
         losses = tune(delta, lambda: _loss(parts, delta, len(rows)), self.settings)
@@ -174,72 +171,7 @@ def tune(
         delta.clamp_(-float(bound), float(bound))
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some of the facts, packed into one row, with all that no step changes.
-
-    Attributes:
-        keys: ``[tokens, d_ff]`` float32 inputs of the edited map.
-        hidden: ``[tokens, hidden]`` states leaving the edited layer, without a change.
-        tail: the layers above.
-        weights: ``[targets]`` weight of each target token within its fact.
-        last: the last target token's id, which ``tail`` does not know of.
-        product: ``x @ w.T``.
-    """
-
-    keys: Tensor
-    hidden: Tensor
-    tail: Callable[[Tensor], tuple[Tensor, Tensor]]
-    weights: Tensor
-    last: int
-    product: Product
-
-    @classmethod
-    def of(
-        cls, stack: DecoderStack, layer: int, rows: Sequence[TokenizedTarget], objective: str
-    ) -> Part:
-        """Run the layers below the change once."""
-        alone = objective == "prompt_last"
-        inputs = [row.context_ids if alone else row.ids[:-1] for row in rows]
-        places = Places.of([(0, len(ids)) for ids in inputs], stack.device)
-        keys, hidden = _below(
-            stack, layer, torch.tensor(sum(inputs, ()), device=stack.device), places
-        )
-        read: list[int] = []
-        start = 0
-        for row, ids in zip(rows, inputs, strict=True):
-            first = start + len(row.context_ids) - 1
-            read += [first + (0 if alone else i) for i in range(len(row.target_ids))]
-            start += len(ids)
-        targets = [token for row in rows for token in row.target_ids]
-        asked = Asked(
-            places,
-            torch.tensor(read, device=stack.device),
-            torch.tensor(targets[:-1], dtype=torch.long, device=stack.device),
-        )
-        none = Places.of([(0, 0)] * len(rows), stack.device)
-        tail = open_tail(stack, layer + 1, asked, none, LayerCache(grow=False))
-        weights = [1 / len(row.target_ids) for row in rows for _ in row.target_ids]
-        return cls(
-            keys,
-            hidden,
-            tail,
-            torch.tensor(weights, device=stack.device),
-            targets[-1],
-            stack.product,
-        )
-
-    def loss(self, delta: Tensor) -> tuple[float, Tensor]:
-        """Sum over facts of the mean negative log-likelihood, and its gradient by ``delta``."""
-        moved = self.hidden + self.product(self.keys, delta, None).to(self.hidden.dtype)
-        moved.requires_grad_()
-        log_probs, last = self.tail(moved)
-        loss = -(torch.cat([log_probs, last[self.last : self.last + 1]]) * self.weights).sum()
-        (back,) = torch.autograd.grad(loss, moved)
-        return float(loss.detach()), self.product(back.float().T, self.keys.T, None)
-
-
-def _loss(parts: Sequence[Part], delta: Tensor, facts: int) -> tuple[float, Tensor]:
+def _loss(parts: Sequence[TargetLoss], delta: Tensor, facts: int) -> tuple[float, Tensor]:
     """The mean over facts, part by part."""
     total, gradient = 0.0, torch.zeros_like(delta)
     for part in parts:
@@ -247,26 +179,6 @@ def _loss(parts: Sequence[Part], delta: Tensor, facts: int) -> tuple[float, Tens
         total += loss
         gradient += slope
     return total / facts, gradient / facts
-
-
-@torch.no_grad()
-def _below(stack: DecoderStack, layer: int, ids: Tensor, places: Places) -> tuple[Tensor, Tensor]:
-    """Keys and states of the edited layer, ``[tokens, ...]`` of a packed row."""
-    caught: list[Tensor] = []
-    module = stack.layers[layer].get_submodule(stack.loaded.family.down_proj)
-    handle = module.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    try:
-        hidden = stack.run(
-            stack.embed(ids[None], places.position[None]),
-            start=0,
-            stop=layer + 1,
-            positions=places.position[None],
-            mask=sight(places, places),
-            key_positions=places.position[None],
-        )
-    finally:
-        handle.remove()
-    return caught[0][0].float(), hidden[0]
 
 
 def _rows(stack: DecoderStack, requests: Sequence[EditRequest]) -> list[TokenizedTarget]:
