@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from editsuite.editors.easyedit.method import EasyEdit
+from editsuite.editors.easyedit.recipes import PREFIX, recipe_of
 from editsuite.editors.ft_l import FtL
 from editsuite.editors.protocol import Method
 from editsuite.editors.rome import VARIANTS
@@ -16,11 +18,13 @@ def methods() -> Mapping[str, Method]:
 
 
 def method(name: str) -> Method:
-    """One method.
+    """One method; ``easyedit-NAME`` is EasyEdit's own.
 
     Raises:
         OptionError: there is none of that name.
     """
+    if name.startswith(PREFIX):
+        return EasyEdit(recipe_of(name.removeprefix(PREFIX)))
     known = methods()
     if name not in known:
         raise OptionError(f"there is no editing method {name!r}; known are {listing(known)}")
