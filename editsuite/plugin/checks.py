@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from editsuite.cards import ModelCard, resolve_card
+from editsuite.editors.easyedit.recipes import PREFIX, check_recipe, recipe_of
+from editsuite.editors.easyedit.tree import find_tree
 from editsuite.errors import EditsuiteError, OptionError
 from editsuite.facts import load_facts
 from editsuite.runs.settings import RunSettings
@@ -36,6 +39,17 @@ def check_settings(settings: RunSettings) -> ModelCard:
     _check_machine(settings)
     _check_cache(settings.cache)
     return card
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """See that there is an EasyEdit with the methods that are to be EasyEdit's.
+
+    Raises:
+        OptionError: there is none, or it lacks one.
+    """
+    for name in names:
+        if name.startswith(PREFIX):
+            check_recipe(recipe_of(name.removeprefix(PREFIX)), find_tree().root)
 
 
 def _check_machine(settings: RunSettings) -> None:

@@ -66,6 +66,13 @@ OPTIONS = (
         "facts of one edit, one chain for each size; only for methods that edit in batches",
     ),
     Option("methods", "M,M,...", "", "methods to check (default: those that -m names, else rome)"),
+    Option(
+        "backend",
+        "NAME",
+        "native",
+        "whose code edits: native, or easyedit (a checkout named by EASYEDIT_HOME, or an installed "
+        "easyeditor); the marker easyedit chooses it as well",
+    ),
     Option("seed", "SEED", "0", "seed of fact order and context prefixes: a number, or a b c d"),
     Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
     Option("dtype", "DTYPE", "float32", f"dtype of the weights: {', '.join(DTYPES)}"),

@@ -227,7 +227,7 @@ class BoundEasyEdit:
 
     def _given(self, name: str) -> Given:
         template = str(self.settings.theirs["rewrite_module_tmp"])
-        covariances = {template.format(layer): c.matrix for layer, c in self.covariances.items()}
+        covariances = {template.format(layer): c.regular for layer, c in self.covariances.items()}
         if self.memory is None:
             return Given(name, self.prefixes, covariances, None, None)
         summed = self.memory.at(_weights(self.stack.loaded, self.layers))

@@ -29,6 +29,7 @@ class Recipe:
         spans: whether one edit changes all the layers that are named.
         batches: whether one edit takes several facts.
         templated: whether a prompt has ``{}`` for its subject.
+        weights: whether ``rewrite_module_tmp`` names weights, not modules.
         spaced: whether the target must bring its own space.
         contexts: how it keeps context templates: one list, a list of lists, or not at all.
         covariance: whether it uses one; ``asked`` where ``mom2_adjustment`` says so.
@@ -49,6 +50,7 @@ class Recipe:
     spans: bool
     batches: bool
     templated: bool = True
+    weights: bool = False
     spaced: bool = False
     contexts: Literal["flat", "nested", "none"] = "nested"
     covariance: Literal["always", "asked", "never"] = "always"
@@ -181,6 +183,7 @@ RECIPES: Mapping[str, Recipe] = {
             spans=False,
             batches=True,
             templated=False,
+            weights=True,
             contexts="none",
             covariance="never",
             # hparams/FT/gpt2-xl.yaml; the objective is that of FT-L.

@@ -93,6 +93,8 @@ def read_settings(
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
     paths = module_paths(loaded)
+    if recipe.weights:
+        paths["rewrite_module_tmp"] += ".weight"
     made = {**paths, "layers": list(layers), "v_loss_layer": loaded.n_layers - 1}
     own = {field.name for field in dataclasses.fields(Ours)}
     free = set(fields) - set(made) - {"device", "model_name", "alg_name", "stats_dir", "P_loc"}

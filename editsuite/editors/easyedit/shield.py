@@ -54,6 +54,7 @@ def shielded(
         stack.enter_context(_named(loaded, name))
         stack.enter_context(_right_padded(loaded))
         stack.enter_context(_flags(loaded.model))
+        stack.enter_context(_tuples(loaded))
         stack.enter_context(_weights(loaded.model, parameters))
         stack.enter_context(torch.enable_grad())
         yield said
@@ -148,6 +149,44 @@ def _flags(model: nn.Module) -> Iterator[None]:
             parameter.grad = None
         for module, mode in training:
             module.training = mode
+
+
+@contextmanager
+def _tuples(loaded: LoadedModel) -> Iterator[None]:
+    """Layers that show their output to hooks as a tuple, as all did in EasyEdit's first years.
+
+    Hooks of its older release take the first of it, and would take the first row of a tensor. The
+    model itself is given what it expects.
+    """
+    layers = [loaded.layer(index) for index in range(loaded.n_layers)]
+    kinds = {type(layer): _tupled(type(layer)) for layer in layers}
+    before = [type(layer) for layer in layers]
+    for layer, kind in zip(layers, before, strict=True):
+        layer.__class__ = kinds[kind]
+    try:
+        yield
+    finally:
+        for layer, kind in zip(layers, before, strict=True):
+            layer.__class__ = kind
+
+
+def _tupled(kind: type[nn.Module]) -> type[nn.Module]:
+    bare: list[bool] = []  # one for each call that is under way
+
+    def forward(self: Any, *args: Any, **named: Any) -> Any:
+        out = kind.forward(self, *args, **named)
+        bare[-1] = not isinstance(out, tuple)
+        return (out,) if bare[-1] else out
+
+    def call(self: Any, *args: Any, **named: Any) -> Any:
+        bare.append(False)
+        try:
+            out = kind.__call__(self, *args, **named)
+        finally:
+            was_bare = bare.pop()
+        return out[0] if was_bare else out
+
+    return type(kind.__name__, (kind,), {"forward": forward, "__call__": call})
 
 
 @contextmanager
