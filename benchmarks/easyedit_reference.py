@@ -1,24 +1,20 @@
 """EasyEdit's ROME as an independent reference: its own code, but for one fixed device.
 
 It wants ``pip install --no-deps easyeditor==0.0.1.dev0`` and ``pip install datasets matplotlib``
-(imported by its ROME modules, not called here). The ``__init__`` files of its packages import
-every method with their pins of 2022, so the ROME modules are loaded without them.
+(imported by its ROME modules, not called here). Its modules are loaded as the bridge loads them
+(``editsuite.editors.easyedit.loading``).
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_loader
+from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -26,9 +22,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from editsuite.errors import EditError, listing
+from editsuite.editors.easyedit.loading import Modules
+from editsuite.editors.easyedit.recipes import check_recipe, recipe_of
+from editsuite.editors.easyedit.tree import find_tree
+from editsuite.errors import EditError, OptionError, listing
 
-_PACKAGES = ("easyeditor", "easyeditor.util", "easyeditor.models", "easyeditor.models.rome")
 _SETTINGS = "v_num_grad_steps v_lr v_loss_layer v_weight_decay clamp_norm_factor kl_factor"
 # EasyEdit's settings class demands these too; with its caches filled nothing reads them.
 _UNREAD = """attn_module_tmp ln_f_module lm_head_module mom2_dataset mom2_n_samples mom2_dtype
@@ -52,12 +50,13 @@ class ReferenceUpdate:
 
 def available() -> str | None:
     """Say why the reference cannot run here, or None when it can; nothing is imported."""
-    for name, pin in (("easyeditor", "==0.0.1.dev0"), ("datasets", ""), ("matplotlib", "")):
+    try:
+        check_recipe(recipe_of("rome"), find_tree({}).root)
+    except OptionError as error:
+        return str(error)
+    for name in ("datasets", "matplotlib"):
         if find_spec(name) is None:
-            flag = "--no-deps " if pin else ""
-            return f"EasyEdit's ROME needs {name}: pip install {flag}{name}{pin}"
-    if not (_root() / "models/rome/rome_main.py").is_file():
-        return f"no models/rome in {_root()}: pip install --no-deps easyeditor==0.0.1.dev0"
+            return f"EasyEdit's ROME needs {name}: pip install {name}"
     return None
 
 
@@ -219,60 +218,9 @@ def _right_padded(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
         tokenizer.padding_side, tokenizer.pad_token = side, pad
 
 
-class _AnyDevice(SourceFileLoader):
-    """Loads compute_v with its one fixed device, CUDA, replaced by ``hparams.device``.
-
-    Done in the source, since intercepting torch calls instead would slow what is timed here;
-    and past the bytecode cache, which would hand the altered module to every other user.
-    """
-
-    def get_code(self, fullname: str) -> CodeType:
-        source = self.get_data(self.path).replace(b'f"cuda:{hparams.device}"', b"hparams.device")
-        return self.source_to_code(source, self.path)
-
-
-def _root() -> Path:
-    spec = find_spec("easyeditor")
-    places = spec.submodule_search_locations if spec else None
-    if not places:
-        raise EditError(
-            "easyeditor is no package here: pip install --no-deps easyeditor==0.0.1.dev0"
-        )
-    return Path(next(iter(places)))
-
-
 @cache
 def _modules() -> tuple[ModuleType, ModuleType]:
-    """Load rome_main and compute_u below packages whose ``__init__`` never runs."""
-    root = _root()
-    with _own_names():
-        for name in _PACKAGES:
-            package = ModuleType(name)
-            package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-            sys.modules[name] = package
-        name = f"{_PACKAGES[-1]}.compute_v"
-        loader = _AnyDevice(name, str(root / "models/rome/compute_v.py"))
-        spec = spec_from_loader(name, loader)
-        if spec is None:
-            raise EditError(f"{name} cannot be loaded from {root}: install easyeditor again")
-        sys.modules[name] = module_from_spec(spec)
-        loader.exec_module(sys.modules[name])
-        rome = import_module("easyeditor.models.rome.rome_main")
-        compute_u = import_module("easyeditor.models.rome.compute_u")
-    return rome, compute_u
-
-
-@contextmanager
-def _own_names() -> Iterator[None]:
-    """Set aside what sys.modules holds of easyeditor, so that a full import still works after."""
-
-    def clear() -> dict[str, ModuleType]:
-        names = [name for name in sys.modules if name.partition(".")[0] == "easyeditor"]
-        return {name: sys.modules.pop(name) for name in names}
-
-    aside = clear()
-    try:
-        yield
-    finally:
-        clear()
-        sys.modules.update(aside)
+    """rome_main and compute_u of the installed release, loaded as the bridge loads them."""
+    modules = Modules(find_tree({}).root)
+    rome = modules.module("models.rome.rome_main")
+    return rome, modules.module("models.rome.compute_u")
