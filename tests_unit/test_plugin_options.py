@@ -127,7 +127,16 @@ def test_a_folder_after_a_blank_is_explained(checks: Checks, tmp_path: Path) -> 
 
 def test_markers_are_listed(checks: Checks) -> None:
     listed = checks.inside("--markers")
-    for name in ("rome", "rome_noc", "r_rome", "smoke", "standard", "paper", "edit_measures(name"):
+    for name in (
+        "rome",
+        "rome_noc",
+        "r_rome",
+        "ft_l",
+        "smoke",
+        "standard",
+        "paper",
+        "edit_measures(name",
+    ):
         listed.stdout.fnmatch_lines([f"@pytest.mark.{name}*"])
 
 
@@ -138,6 +147,7 @@ def test_markers_are_listed(checks: Checks) -> None:
         ("smoke", ("rome",)),
         ("rome or r_rome", ("rome", "r_rome")),
         ("rome_noc and smoke", ("rome_noc",)),
+        ("ft_l and smoke", ("ft_l",)),
         ("not rome_noc", ("rome",)),
     ],
 )

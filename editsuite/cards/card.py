@@ -10,9 +10,11 @@ from typing import Final
 #: Depth of LLaMA-2-7B, the model that the layer numbers of the paper's Table 5 belong to.
 PAPER_DEPTH: Final = 32
 
-#: Default edit layers, counted from 0 (Table 5 of the paper; EasyEdit's files agree).
+#: Default edit layers, counted from 0 (Table 5 of the paper; EasyEdit's files agree). FT-L is no
+#: method of the paper; it edits where ROME does, so that the two can be compared.
 PAPER_LAYERS: Final[Mapping[str, tuple[int, ...]]] = {
     "rome": (5,),
+    "ft_l": (5,),
     "memit": (4, 5, 6, 7, 8),
     "alphaedit": (4, 5, 6, 7, 8),  # not in the paper; MEMIT's, as in EasyEdit's files
     "mend": (29, 30, 31),

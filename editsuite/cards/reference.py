@@ -18,6 +18,7 @@ def reference_settings(architecture: str) -> dict[str, Mapping[str, object]]:
         "memit": reference_memit_settings(architecture),
         "alphaedit": reference_alphaedit_settings(architecture),
         "grace": reference_grace_settings(architecture),
+        "ft_l": reference_ft_l_settings(),
     }
 
 
@@ -78,3 +79,12 @@ def reference_grace_settings(architecture: str) -> dict[str, object]:
     ``gpt-j-6b.yaml`` for GPT-like ones.
     """
     return {"eps": 1.0, "n_iter": 200 if architecture in _GPT_LIKE else 50, "edit_lr": 1.0}
+
+
+def reference_ft_l_settings() -> dict[str, object]:
+    """Return the reference's FT-L settings, the same for every architecture.
+
+    EasyEdit's ``hparams/FT``: ``gpt2-xl.yaml``, and ``llama-7b.yaml`` but for its bound, which is
+    off there.
+    """
+    return {"lr": 5e-4, "num_steps": 25, "norm_constraint": 5e-4}

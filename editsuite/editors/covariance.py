@@ -130,6 +130,15 @@ class CovarianceSource:
         seal(*self._place, {"mom2": mean}, told)
         return mean.double()
 
+    @property
+    def regular(self) -> Tensor:
+        """The matrix that is solved with, ``[d_ff, d_ff]`` float64 on the CPU."""
+        matrix = self.matrix
+        # Far under every eigenvalue that the text determines; it only keeps directions that no
+        # text ever used from dividing by zero.
+        ridge = 1e-6 * matrix.diagonal().mean()
+        return matrix + ridge * torch.eye(len(matrix)).double()
+
     def export(self, path: Path) -> None:
         """Write the matrix as ROME's ``layer_stats`` does, to be read back with ``npz:PATH``.
 
@@ -145,14 +154,9 @@ class CovarianceSource:
 
     @cached_property
     def _factor(self) -> Tensor:
-        matrix = self.matrix
-        # Far under every eigenvalue that the text determines; it only keeps directions that no
-        # text ever used from dividing by zero.
-        ridge = 1e-6 * matrix.diagonal().mean()
         factor: Tensor
         with one_thread():
-            system = matrix + ridge * torch.eye(len(matrix)).double()
-            factor, info = torch.linalg.cholesky_ex(system)
+            factor, info = torch.linalg.cholesky_ex(self.regular)
         if int(info) != 0:
             raise OptionError(
                 f"the covariance of layer {self._layer} from {self._spec} is not positive "

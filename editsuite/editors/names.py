@@ -12,6 +12,7 @@ METHOD_HELP: Mapping[str, str] = {
     "memit": "MEMIT (Meng et al. 2022b): batches of facts, spread over several layers",
     "alphaedit": "AlphaEdit (Fang et al. 2024): MEMIT in the null space of other knowledge",
     "grace": "GRACE (Hartvigsen et al. 2022): a codebook behind one layer, no weight changed",
+    "ft_l": "FT-L: fine-tuning of one down projection under a bound on every entry's change",
 }
 
 #: Methods that may lack a file, and so are asked before a model is loaded (``ChecksEarly``).

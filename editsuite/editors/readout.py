@@ -40,11 +40,7 @@ def resumed_readout(stack: DecoderStack, states: LookupStates, layer: int) -> Re
     prefix = _before(stack, states, layer, earlier)
     starts, read = _packed_places(rows, hidden.device)
     asked = Asked(later, read, _wanted(states))
-    tail: Callable[[Tensor], tuple[Tensor, Tensor]]
-    if stack.ways.written_out and written_out(stack, layer + 1):
-        tail = Tail(stack, layer + 1, asked, earlier, prefix)
-    else:
-        tail = _general_tail(stack, layer + 1, asked, earlier, prefix)
+    tail = open_tail(stack, layer + 1, asked, earlier, prefix)
 
     def readout(delta: Tensor) -> tuple[Tensor, Tensor]:
         change = delta.to(after.dtype).expand(len(rows), -1)
@@ -69,6 +65,18 @@ def _before(stack: DecoderStack, states: LookupStates, layer: int, earlier: Plac
                 cache=cache,
             )
     return cache.frozen()
+
+
+def open_tail(
+    stack: DecoderStack, start: int, asked: Asked, earlier: Places, cache: LayerCache
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The layers from ``start`` on as a function of what enters them; see ``engine.Tail``.
+
+    Written out where the architecture allows, else by transformers' own layers under autograd.
+    """
+    if stack.ways.written_out and written_out(stack, start):
+        return Tail(stack, start, asked, earlier, cache)
+    return _general_tail(stack, start, asked, earlier, cache)
 
 
 def _general_tail(

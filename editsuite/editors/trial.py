@@ -35,7 +35,7 @@ def on_trial(stack: DecoderStack, changes: Mapping[int, LowRank]) -> Iterator[No
 def _adder(
     stack: DecoderStack, change: LowRank
 ) -> Callable[[object, tuple[Tensor, ...], Tensor], Tensor]:
-    product, entering = stack.product(), change.input.T.contiguous()
+    product, entering = stack.product, change.input.T.contiguous()
 
     def add(_: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         through = product(inputs[0].to(entering.dtype), entering, None)

@@ -7,7 +7,6 @@ few. The weights are read in place; nothing is kept but references.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,10 @@ from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
 from editsuite.engine.attention import Attended, Attention
+from editsuite.engine.linear import Product
 
 #: Layers whose forward pass is the one below, and nothing more.
 KINDS = (LlamaDecoderLayer, MistralDecoderLayer, Qwen2DecoderLayer)
-
-#: ``x @ weight.T + bias``.
-Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Norm:

@@ -191,12 +191,13 @@ class DecoderStack:
             out: Tensor = self.head(self.norm(hidden))
         return at_least_float32(out)
 
+    @property
+    def product(self) -> Product:
+        """``x @ weight.T + bias`` for weights that get no gradient, as ``ways`` have it."""
+        return frozen_product(self.loaded.model) if self.ways.fast_linear else nn.functional.linear
+
     def _products(self) -> AbstractContextManager[None]:
         return self._linears.fast() if self._linears is not None else nullcontext()
-
-    def product(self) -> Product:
-        """``x @ weight.T + bias`` for weights that get no gradient, as the stack's ways want it."""
-        return frozen_product(self.loaded.model) if self.ways.fast_linear else nn.functional.linear
 
     def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine tables of a model with rotary positions, ``[tokens, head]`` each."""

@@ -105,7 +105,7 @@ class Tail:
         self, stack: DecoderStack, start: int, asked: Asked, earlier: Places, cache: LayerCache
     ) -> None:
         self._stack, self._asked = stack, asked
-        product = self._product = stack.product()
+        product = self._product = stack.product
         self._layers = [LlamaLayer(layer, product) for layer in list(stack.layers)[start:]]
         self._norm = Norm(stack.norm)
         head: Any = stack.head

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from editsuite.editors.easyedit.recipes import RECIPES
 from editsuite.editors.names import METHOD_HELP, NEED_FILES
 from editsuite.errors import EditsuiteError
 from editsuite.plugin import options
-from editsuite.plugin.checks import check_overrides, check_settings
+from editsuite.plugin.checks import check_methods, check_overrides, check_settings
 from editsuite.plugin.workers import take_share
 from editsuite.runs.settings import TIERS
 
@@ -38,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register markers, take this process's share of the machine, check the options."""
     for name, text in METHOD_HELP.items():
         config.addinivalue_line("markers", f"{name}: checks of {text}")
+    for name, recipe in RECIPES.items():
+        if name not in METHOD_HELP:
+            config.addinivalue_line("markers", f"{name}: checks of EasyEdit's {recipe.help}")
+    config.addinivalue_line("markers", "easyedit: checks of methods that EasyEdit's code runs")
     for tier, counts in TIERS.items():
         shown = ", ".join(map(str, counts))
         config.addinivalue_line("markers", f"{tier}: checks after {shown} edits")
@@ -57,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         options.check_rootdir(config)
         settings = session.settings
         check_overrides(settings, session.methods)
+        check_methods(session.methods)
         if options.given(config) and not hasattr(config, "workerinput"):
             check_settings(settings)
             # Asking the methods imports torch: only where it matters.

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import pytest
 
 from editsuite.cards import ModelCard
+from editsuite.editors.easyedit.recipes import PREFIX, RECIPES, REFUSED, recipe_of
 from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import OptionError, listing
 from editsuite.runs import TIERS, Case, RunSettings, Wanted
 
 #: Name of the fixture that a check is multiplied by.
 FIXTURE = "edit_case"
+#: Whose code edits.
+NATIVE, EASYEDIT = BACKENDS = ("native", "easyedit")
 #: Marker by which a check says what it looks at.
 MEASURES_MARK = "edit_measures"
 
@@ -30,20 +33,37 @@ class EditCase:
         return f"{self.case}-n{self.edits}"
 
 
-def wanted_methods(markexpr: str, chosen: str) -> tuple[str, ...]:
+def wanted_methods(markexpr: str, chosen: str, backend: str = NATIVE) -> tuple[str, ...]:
     """The methods to check: those chosen, else those that ``-m`` asks for, else rome.
 
+    Args:
+        markexpr: pytest's ``-m``.
+        chosen: ``--edit-methods``.
+        backend: ``--edit-backend``.
+
     Raises:
-        OptionError: a chosen method is unknown.
+        OptionError: a chosen method or the backend is unknown, or the backend has no such method.
     """
+    if backend not in BACKENDS:
+        raise OptionError(f"--edit-backend is {backend!r}; it can be {listing(BACKENDS)}")
+    named = {name for no, name in re.findall(r"(\bnot\s+)?(\w+)", markexpr) if not no}
     given = tuple(dict.fromkeys(name.strip() for name in chosen.split(","))) if chosen else ()
+    if EASYEDIT in (backend, *named):
+        refused = tuple(name for name in REFUSED if name in named)
+        asked = given or (*(name for name in RECIPES if name in named), *refused) or ("rome",)
+        return tuple(PREFIX + recipe_of(name).name for name in asked)
     unknown = set(given) - {*METHOD_HELP}
     if unknown:
         raise OptionError(
             f"--edit-methods names {listing(map(repr, unknown))}; known are {listing(METHOD_HELP)}"
         )
-    named = {name for no, name in re.findall(r"(\bnot\s+)?(\w+)", markexpr) if not no}
     return given or tuple(name for name in METHOD_HELP if name in named) or ("rome",)
+
+
+def method_marks(method: str) -> tuple[str, ...]:
+    """The markers of a method's checks: its name, after the backend's where it is not our own."""
+    bare = method.removeprefix(PREFIX)
+    return (bare,) if bare == method else (EASYEDIT, bare)
 
 
 def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[EditCase]:
@@ -74,7 +94,7 @@ def cases(settings: RunSettings, card: ModelCard, names: Sequence[str]) -> list[
 def parameter(case: EditCase) -> pytest.ParameterSet:
     """A case as a test parameter, marked with its method and its tiers."""
     tiers = [tier for tier, counts in TIERS.items() if case.edits in counts]
-    marks = [getattr(pytest.mark, name) for name in (case.case.method, *tiers)]
+    marks = [getattr(pytest.mark, name) for name in (*method_marks(case.case.method), *tiers)]
     return pytest.param(case, id=str(case), marks=marks)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from editsuite.cards import ModelCard, resolve_card
+from editsuite.editors.easyedit.recipes import PREFIX, check_recipe, recipe_of
+from editsuite.editors.easyedit.tree import find_tree
 from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts
 from editsuite.runs.settings import RunSettings
@@ -52,6 +54,17 @@ def check_overrides(settings: RunSettings, methods: Sequence[str]) -> None:
             f"--edit-set names {listing(map(repr, strange))}; the methods of this run are "
             f"{listing(methods)}"
         )
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """See that there is an EasyEdit with the methods that are to be EasyEdit's.
+
+    Raises:
+        OptionError: there is none, or it lacks one.
+    """
+    for name in names:
+        if name.startswith(PREFIX):
+            check_recipe(recipe_of(name.removeprefix(PREFIX)), find_tree().root)
 
 
 def _check_machine(settings: RunSettings) -> None:

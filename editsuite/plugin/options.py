@@ -74,6 +74,13 @@ OPTIONS = (
         "hyperparameters over the card's, separated by blanks: grace.eps=5 for one method, "
         "v_lr=0.1 for all of the run",
     ),
+    Option(
+        "backend",
+        "NAME",
+        "native",
+        "whose code edits: native, or easyedit (a checkout named by EASYEDIT_HOME, or an installed "
+        "easyeditor); the marker easyedit chooses it as well",
+    ),
     Option("seed", "SEED", "0", "seed of fact order and context prefixes: a number, or a b c d"),
     Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
     Option("dtype", "DTYPE", "float32", f"dtype of the weights: {', '.join(DTYPES)}"),
