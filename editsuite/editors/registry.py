@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from editsuite.editors.easyedit.method import EasyEdit
-from editsuite.editors.easyedit.recipes import PREFIX, recipe_of
+from editsuite.editors.easyedit.recipe import PREFIX
+from editsuite.editors.easyedit.recipes import recipe_of
 from editsuite.editors.ft_l import FtL
 from editsuite.editors.protocol import Method
 from editsuite.editors.rome import VARIANTS
