@@ -16,6 +16,7 @@ from editsuite.cards import known_cards, resolve_card, tiny_model
 from editsuite.cards.families import FAMILIES
 from editsuite.chains import EditedWeight
 from editsuite.cli import app
+from editsuite.editors.easyedit.recipes import RECIPES
 from editsuite.editors.names import METHOD_HELP
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
@@ -182,7 +183,7 @@ def test_every_make_target_exists(page: Path) -> None:
 
 
 def test_every_marker_that_is_selected_exists(page: Path) -> None:
-    known = {*METHOD_HELP, *TIERS, "and", "or", "not", "real_model"}
+    known = {*METHOD_HELP, *RECIPES, *TIERS, "easyedit", "and", "or", "not", "real_model"}
     commands_of = "\n".join((*blocks(read(page), "sh"), *INLINE.findall(read(page))))
     for expression in re.findall(r"\s-m (\"[^\"]+\"|\w+)", f" {commands_of}"):
         if expression != "editsuite":

@@ -83,7 +83,7 @@ def test_a_bridged_rome_edit_is_ours(architecture: str, cache: Path, release: No
     loaded = tiny_model(architecture, 7)
     ours, theirs = (edit(loaded, n, cache, FACTS[:1]) for n in ("rome", "easyedit-rome"))
     (a,), (b,) = change(ours).values(), change(theirs).values()
-    assert float((a - b).norm() / a.norm()) < 1e-3
+    assert float((a - b).norm() / a.norm()) < 1e-4
     assert isinstance(next(iter(theirs.factors.values())), LowRank)
 
 
@@ -197,7 +197,7 @@ def test_a_subject_that_comes_twice_is_replaced_once(cache: Path, release: None)
     loaded = tiny_model("llama", 7)
     ours, theirs = (edit(loaded, n, cache, (fact,)) for n in ("rome", "easyedit-rome"))
     (a,), (b,) = change(ours).values(), change(theirs).values()
-    assert float((a - b).norm() / a.norm()) < 1e-3
+    assert float((a - b).norm() / a.norm()) < 1e-4
 
 
 def test_what_easyedit_cannot_be_told_is_refused(cache: Path, release: None) -> None:

@@ -17,7 +17,7 @@ from easyedit_ import make_tree
 
 from editsuite.cards import LoadedModel, tiny_model
 from editsuite.editors import LowRank, method
-from editsuite.editors.easyedit.method import BoundEasyEdit
+from editsuite.editors.easyedit.bound import BoundEasyEdit
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError
 from editsuite.facts import EditRequest

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from editsuite.editors.alphaedit import AlphaEdit
 from editsuite.editors.easyedit.method import EasyEdit
-from editsuite.editors.easyedit.recipes import PREFIX, recipe_of
+from editsuite.editors.easyedit.recipe import PREFIX
+from editsuite.editors.easyedit.recipes import recipe_of
 from editsuite.editors.ft_l import FtL
 from editsuite.editors.grace import GRACE
 from editsuite.editors.memit import Memit

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from editsuite.cards import ModelCard
-from editsuite.editors.easyedit.recipes import PREFIX, RECIPES, REFUSED, recipe_of
+from editsuite.editors.easyedit.recipe import PREFIX
+from editsuite.editors.easyedit.recipes import RECIPES, REFUSED, recipe_of
 from editsuite.editors.names import METHOD_HELP
 from editsuite.errors import OptionError, listing
 from editsuite.runs import TIERS, Case, RunSettings, Wanted

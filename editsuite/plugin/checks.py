@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from editsuite.cards import ModelCard, resolve_card
-from editsuite.editors.easyedit.recipes import PREFIX, check_recipe, recipe_of
+from editsuite.editors.easyedit.recipe import PREFIX
+from editsuite.editors.easyedit.recipes import check_recipe, recipe_of
 from editsuite.editors.easyedit.tree import find_tree
 from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from editsuite.editors.easyedit.loading import Modules
-from editsuite.editors.easyedit.recipes import Recipe
+from editsuite.editors.easyedit.recipe import Recipe
 from editsuite.errors import EditError
 
 #: Functions that sample texts or read corpora; none may be reached.

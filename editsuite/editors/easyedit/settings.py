@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from editsuite.cards import LoadedModel
-from editsuite.editors.easyedit.recipes import Recipe
+from editsuite.editors.easyedit.recipe import Recipe
 from editsuite.editors.easyedit.tree import Tree
 from editsuite.editors.hyperparameters import bounded, read_hyperparameters
 from editsuite.errors import OptionError, listing
