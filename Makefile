@@ -8,11 +8,11 @@ PY := .venv/bin/python
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help setup rome test bench clean
+.PHONY: help setup rome memit mend grace test bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z ]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 # The environment's own Python comes first: it answers fastest, and a second run changes nothing.
 setup: ## make .venv with pinned versions and the embedded model; at once where that is done
@@ -35,8 +35,8 @@ setup: ## make .venv with pinned versions and the embedded model; at once where 
 	fi; \
 	PYTHON="$(PYTHON)" exec "$$found" scripts/bootstrap.py
 
-rome: setup ## edit the default model 100 times with ROME and hold it against the baselines
-	$(PY) -m pytest -m rome -n $(WORKERS) $(ARGS)
+rome memit mend grace: setup ## edit the default model 100 times and hold it to the baselines
+	$(PY) -m pytest -m $@ -n $(WORKERS) $(ARGS)
 
 test: setup ## linters, types, unit tests, and a smoke tier of the regression checks
 	$(PY) -m ruff check .
@@ -44,7 +44,8 @@ test: setup ## linters, types, unit tests, and a smoke tier of the regression ch
 	$(PY) -m mypy
 	$(PY) -m mypy scripts/bootstrap.py
 	$(PY) -m pytest tests_unit -n $(WORKERS)
-	$(PY) -m pytest -m "rome and smoke" -n $(WORKERS) --edit-tier smoke --edit-reports=reports/smoke
+	$(PY) -m pytest -m "(rome or memit or mend or grace) and smoke" -n $(WORKERS) --edit-tier smoke \
+	  --edit-reports=reports/smoke
 
 bench: setup ## run benchmarks/bench_*.py one after another
 	@set -e; found=; \
