@@ -21,7 +21,6 @@ before it; which token asks is told with every request, not kept from the last e
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from editsuite.editors.codebook import Codebook, Placement
@@ -39,7 +37,7 @@ from editsuite.editors.key_scale import PROMPTS, key_distance, query_row
 from editsuite.editors.lookup import LookupStates, lookup_states
 from editsuite.editors.protocol import Recorded, Update
 from editsuite.editors.readout import plain_readout, resumed_readout
-from editsuite.editors.replacement import Replacement, find_replacement
+from editsuite.editors.replacement import Replacement, cold_start, find_replacement
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest
@@ -173,14 +171,11 @@ class BoundGrace:
             states = self._states(request)
             key, label = states.keys[0].cpu(), states.rows[0].target
             placement = codebook.place(key, label, self.eps)
+            way = resumed_readout if self.settings.resume else plain_readout
+            readout = way(self.stack, states, self.layer)
+            start = self._start(request, states, codebook, placement)
             found = find_replacement(
-                states.values[0],
-                self._start(request, states, codebook, placement),
-                (resumed_readout if self.settings.resume else plain_readout)(
-                    self.stack, states, self.layer
-                ),
-                self.settings,
-                name=request.id,
+                states.values[0], start, readout, self.settings, name=request.id
             )
         entered = Entered(placement, key, found.value.cpu(), label)
         record = self._record(request, codebook, entered, found)
@@ -203,10 +198,7 @@ class BoundGrace:
             return codebook.values[placement.index].to(states.values)
         if self.settings.val_init == "warm":
             return states.values[0]
-        text = f"{self.seed} {request.digest}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
-        drawn = torch.rand(states.values.shape[1], generator=torch.Generator().manual_seed(seed))
-        return drawn.to(states.values)
+        return cold_start(f"{self.seed} {request.digest}", states.values[0])
 
     def _record(
         self, request: EditRequest, codebook: Codebook, entered: Entered, found: Replacement
