@@ -15,8 +15,7 @@ at rate 1.0, a value that starts at random (``cold``), radii that expand to cove
 
 Where this departs from it: radii, labels and renewed answers as ``editsuite.editors.codebook``
 says; the random start comes from the seed and the fact, so that no edit depends on what was drawn
-before it; which token asks is told with every request, not kept from the last edit.
-"""
+before it; which token asks is told with every request."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -106,10 +105,6 @@ class Grace:
         return BoundGrace(stack, layers[0], settings, seed)
 
 
-#: The method as it is registered.
-GRACE = Grace()
-
-
 @dataclass(frozen=True)
 class BoundGrace:
     """GRACE on one model, at one layer; the codebook is that of the model as it stands."""
@@ -131,10 +126,8 @@ class BoundGrace:
             "key_distance": f"median of {PROMPTS} built-in prompts" if relative else None,
         }
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """No weight changes."""
-        return ()
+    #: No weight changes.
+    parameters: ClassVar[tuple[str, ...]] = ()
 
     def open_state(self) -> CodebookState:
         """The model without a codebook."""
@@ -191,11 +184,11 @@ class BoundGrace:
         return lookup_states(self.stack, (row,), self.layer)
 
     def _start(
-        self, request: EditRequest, states: LookupStates, codebook: Codebook, placement: Placement
+        self, request: EditRequest, states: LookupStates, codebook: Codebook, placed: Placement
     ) -> Tensor:
         """Where the search begins, ``[d_out]``: at the entry's value where it keeps its answer."""
-        if placement.decision in ("keep", "expand"):
-            return codebook.values[placement.index].to(states.values)
+        if placed.decision in ("keep", "expand"):
+            return codebook.values[placed.index].to(states.values)
         if self.settings.val_init == "warm":
             return states.values[0]
         return cold_start(f"{self.seed} {request.digest}", states.values[0])
@@ -220,3 +213,7 @@ class BoundGrace:
             "key_norm": float(entered.key.norm()),
             "value_norm": float(found.value.norm()),
         }
+
+
+#: The method as it is registered.
+GRACE = Grace()
