@@ -2,7 +2,9 @@
 
 The first part measures the keys of a model: their size, how far apart those of unrelated prompts
 lie, how far a rephrase lies from its prompt, and how near plain prose comes to a prompt. The
-second part edits the built-in facts in sequence with several radii and takes every measure.
+second part puts the facts' keys into codebooks of several radii, without searching any value, and
+counts who would be answered, and with whose answer. The third edits the built-in facts in sequence
+and takes every measure.
 Chains and looks are kept in the suite's cache folder, so that a run that was stopped goes on.
 
     python -m benchmarks.study_grace --keep FOLDER
@@ -22,8 +24,8 @@ from rich.table import Table
 from torch import Tensor
 
 from editsuite.editors.codebook import DECISIONS
-from editsuite.editors.codebook_state import CodebookState
-from editsuite.editors.key_scale import query_keys
+from editsuite.editors.codebook_state import CodebookState, empty_codebook
+from editsuite.editors.key_scale import query_keys, query_row
 from editsuite.engine import DecoderStack
 from editsuite.engine.tree import passes, prefix_tree
 from editsuite.engine.walk import Walk
@@ -34,6 +36,7 @@ from editsuite.measures.perplexity import prose
 from editsuite.runs import Case, Run, RunSettings
 
 LAYERS = "20,28"
+REACH = "1,5,10,15,20,30,40"
 #: Facts of the scale table.
 FACTS = 100
 #: Tokens of each passage of prose behind which a prompt may end.
@@ -41,10 +44,15 @@ PROSE = 64
 QUANTILES = {"least": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
 
 
-def rephrased(request: EditRequest) -> EditRequest:
-    """The request, asked by its rephrase."""
-    prompt = request.rephrase or request.prompt
+def asked_by(request: EditRequest, prompt: str | None) -> EditRequest:
+    """The request, asked in other words, or with another question."""
+    prompt = prompt or request.prompt
     return EditRequest(prompt, prompt.split()[0], request.target_new)
+
+
+def rephrases_of(requests: Sequence[EditRequest]) -> tuple[EditRequest, ...]:
+    """The requests, asked by their rephrases."""
+    return tuple(asked_by(request, request.rephrase) for request in requests)
 
 
 @dataclass
@@ -79,7 +87,7 @@ def scale(stack: DecoderStack, layer: int) -> dict[str, Tensor]:
     """Norms and distances of the keys at a layer, one sample of numbers for each kind."""
     requests = load_facts("builtin").order(0)[:FACTS]
     prompts = query_keys(stack, requests, layer).double()
-    rephrases = query_keys(stack, tuple(map(rephrased, requests)), layer).double()
+    rephrases = query_keys(stack, rephrases_of(requests), layer).double()
     between = torch.cdist(prompts, prompts, compute_mode="donot_use_mm_for_euclid_dist")
     nearest = between.clone().fill_diagonal_(torch.inf).min(dim=1).values
     text = prose_keys(stack, layer).double()
@@ -103,6 +111,40 @@ def scale_rows(stack: DecoderStack, layer: int) -> list[dict[str, Any]]:
         rows.append(
             {"layer": layer, "": name, "n": len(sample), **dict(zip(QUANTILES, found, strict=True))}
         )
+    return rows
+
+
+def reach_rows(stack: DecoderStack, layer: int, radii: Sequence[float]) -> list[dict[str, Any]]:
+    """For each radius, whom a codebook of the facts answers: with their own label or another's."""
+    requests = load_facts("builtin").order(0)[:FACTS]
+    elsewhere = tuple(asked_by(r, r.locality_prompt) for r in requests if r.locality_prompt)
+    keys = {
+        "prompts": query_keys(stack, requests, layer),
+        "rephrases": query_keys(stack, rephrases_of(requests), layer),
+    }
+    labels = [query_row(stack, request).target for request in requests]
+    others = {
+        "locality": query_keys(stack, elsewhere, layer),
+        "prose": prose_keys(stack, layer),
+    }
+    rows = []
+    for eps in radii:
+        book = empty_codebook(stack, layer)
+        decisions: dict[str, int] = dict.fromkeys(DECISIONS, 0)
+        for key, label in zip(keys["prompts"], labels, strict=True):
+            placement = book.place(key, label, eps)
+            decisions[placement.decision] += 1
+            book = book.put(placement, key, torch.zeros(book.values.shape[1]), label)
+        row: dict[str, Any] = {"layer": layer, "eps": eps, "entries": len(book), **decisions}
+        for name, asking in keys.items():
+            found = [book.lookup(key) for key in asking]
+            said = [None if index is None else book.labels[index] for index in found]
+            right = sum(a == b for a, b in zip(said, labels, strict=True))
+            row[f"{name}: own"] = right
+            row[f"{name}: another's"] = sum(s is not None for s in said) - right
+        for name, asking in others.items():
+            row[name] = sum(book.lookup(key) is not None for key in asking) / len(asking)
+        rows.append(row)
     return rows
 
 
@@ -159,10 +201,11 @@ def main(
     keep: Annotated[Path, typer.Option(help="cache folder of chains and looks")],
     model: str = "smollm2-135m-instruct",
     layers: str = LAYERS,
+    reach: Annotated[str, typer.Option(help="radii of codebooks without values")] = REACH,
     eps: Annotated[str, typer.Option(help="absolute radii; '' for none")] = "1,5,10,20",
     relative: Annotated[str, typer.Option(help="radii in medians; '' for none")] = "0.3,0.6",
     edits: int = 100,
-    scales: Annotated[bool, typer.Option(help="measure the keys")] = True,
+    scales: Annotated[bool, typer.Option(help="measure the keys and their reach")] = True,
     given: Annotated[str, typer.Option(help="more hyperparameters, name=number,...")] = "",
 ) -> None:
     """Measure keys, and edit with several radii."""
@@ -181,6 +224,9 @@ def main(
     if scales:
         stack = Run(settings({})).stack
         show(console, "keys", [row for layer in places for row in scale_rows(stack, layer)])
+        reached = [float(part) for part in reach.split(",") if part]
+        rows = [row for layer in places for row in reach_rows(stack, layer, reached)]
+        show(console, f"{FACTS} keys: counts, and shares of locality prompts and of prose", rows)
     rows = []
     for layer in places:
         for radius, unit in radii:

@@ -6,8 +6,10 @@ Where a test names the reference, it holds a defect of EasyEdit's GRACE against 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,20 @@ from torch import Tensor
 
 from editsuite.cards import known_cards, resolve_card, tiny_model
 from editsuite.chains import Chain, Editing, open_chain
-from editsuite.editors import Update, method
+from editsuite.editors import (
+    Update,
+    codebook,
+    codebook_state,
+    grace,
+    key_scale,
+    method,
+    replacement,
+)
 from editsuite.editors.codebook_state import CodebookAdapter, CodebookState
 from editsuite.editors.grace import BoundGrace
 from editsuite.editors.key_scale import PROMPTS, key_distance, query_keys
 from editsuite.editors.protocol import BringsState
-from editsuite.engine import Continuation, DecoderStack, Ways, generate, score
+from editsuite.engine import Continuation, DecoderStack, Ways, adapter, generate, score
 from editsuite.errors import CardError, ChainError, EditError, EngineError, OptionError
 from editsuite.facts import EditRequest, load_facts, target_tokens
 from editsuite.measures import View, measures
@@ -256,9 +266,9 @@ def test_rephrases_of_other_lengths_ask_with_their_own_last_token(architecture: 
     reach = float((keys[1:] - keys[0]).norm(dim=1).max())
     bound = bind(stack, eps=1.01 * reach)
     state = state_of(bound, [FACT])
-    adapter = stack.adapter
-    assert isinstance(adapter, CodebookAdapter)
-    value = adapter.codebook.values[0]
+    placed = stack.adapter
+    assert isinstance(placed, CodebookAdapter)
+    value = placed.codebook.values[0]
     items = [continuation(stack, text, "Thai") for text in rephrases]
     for item, scored in zip(items, score(stack, items), strict=True):
         assert scored.log_probs == pytest.approx(plain_log_probs(stack, item, value), abs=2e-5)
@@ -309,8 +319,13 @@ def test_train_and_eval_mode_change_nothing() -> None:
 
 
 def test_nothing_is_set_for_the_whole_process() -> None:
-    """Importing the reference sets CUDA_LAUNCH_BLOCKING."""
-    assert "CUDA_LAUNCH_BLOCKING" not in os.environ
+    """Importing the reference sets CUDA_LAUNCH_BLOCKING; here no module looks at such things."""
+    for module in (adapter, codebook, codebook_state, grace, key_scale, replacement):
+        assert not re.search(r"\b(environ|putenv|manual_seed\(\d|set_default)", getsource(module))
+    before = dict(os.environ), torch.get_rng_state()
+    bind(stack_of("llama"), n_iter=2).edit([FACT])
+    assert dict(os.environ) == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
 
 
 def test_a_new_answer_to_the_same_prompt_replaces_the_old() -> None:
@@ -484,10 +499,10 @@ def test_an_impossible_setting_is_refused(given: dict[str, Any], message: str) -
 
 
 def test_layers_and_batches_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    stack, grace = stack_of("llama"), method("grace")
+    stack, registered = stack_of("llama"), method("grace")
 
     def bound(*layers: int) -> object:
-        return grace.bind(stack, layers=layers, seed=0, hyperparameters={}, cache=tmp_path)
+        return registered.bind(stack, layers=layers, seed=0, hyperparameters={}, cache=tmp_path)
 
     with pytest.raises(CardError, match="has no layer 4"):
         bound(4)
@@ -495,7 +510,7 @@ def test_layers_and_batches_that_cannot_be_are_refused(tmp_path: Path) -> None:
         bound(-1)
     with pytest.raises(OptionError, match="grace edits one layer, 2 were given"):
         bound(1, 2)
-    assert not grace.batches
+    assert not registered.batches
     with pytest.raises(EditError, match="one fact at a time, 2 were given"):
         bind(stack).edit(STONES[:2])
 

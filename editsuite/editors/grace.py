@@ -15,21 +15,18 @@ at rate 1.0, a value that starts at random (``cold``), radii that expand to cove
 
 Where this departs from it: radii, labels and renewed answers as ``editsuite.editors.codebook``
 says; the random start comes from the seed and the fact, so that no edit depends on what was drawn
-before it; which token asks is told with every request, not kept from the last edit.
-"""
+before it; which token asks is told with every request."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from editsuite.editors.codebook import Codebook, Placement
@@ -39,7 +36,7 @@ from editsuite.editors.key_scale import PROMPTS, key_distance, query_row
 from editsuite.editors.lookup import LookupStates, lookup_states
 from editsuite.editors.protocol import Recorded, Update
 from editsuite.editors.readout import plain_readout, resumed_readout
-from editsuite.editors.replacement import Replacement, find_replacement
+from editsuite.editors.replacement import Replacement, cold_start, find_replacement
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest
@@ -108,10 +105,6 @@ class Grace:
         return BoundGrace(stack, layers[0], settings, seed)
 
 
-#: The method as it is registered.
-GRACE = Grace()
-
-
 @dataclass(frozen=True)
 class BoundGrace:
     """GRACE on one model, at one layer; the codebook is that of the model as it stands."""
@@ -133,10 +126,8 @@ class BoundGrace:
             "key_distance": f"median of {PROMPTS} built-in prompts" if relative else None,
         }
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """No weight changes."""
-        return ()
+    #: No weight changes.
+    parameters: ClassVar[tuple[str, ...]] = ()
 
     def open_state(self) -> CodebookState:
         """The model without a codebook."""
@@ -172,31 +163,25 @@ class BoundGrace:
             states = lookup_states(self.stack, (query_row(self.stack, request),), self.layer)
             key, label = states.keys[0].cpu(), states.rows[0].target
             placement = codebook.place(key, label, self.eps)
+            way = resumed_readout if self.settings.resume else plain_readout
+            readout = way(self.stack, states, self.layer)
+            start = self._start(request, states, codebook, placement)
             found = find_replacement(
-                states.values[0],
-                self._start(request, states, codebook, placement),
-                (resumed_readout if self.settings.resume else plain_readout)(
-                    self.stack, states, self.layer
-                ),
-                self.settings,
-                name=request.id,
+                states.values[0], start, readout, self.settings, name=request.id
             )
         entered = Entered(placement, key, found.value.cpu(), label)
         record = self._record(request, codebook, entered, found)
         return Update({}, {**record, "seconds": time.perf_counter() - started}, entered.tensors())
 
     def _start(
-        self, request: EditRequest, states: LookupStates, codebook: Codebook, placement: Placement
+        self, request: EditRequest, states: LookupStates, codebook: Codebook, placed: Placement
     ) -> Tensor:
         """Where the search begins, ``[d_out]``: at the entry's value where it keeps its answer."""
-        if placement.decision in ("keep", "expand"):
-            return codebook.values[placement.index].to(states.values)
+        if placed.decision in ("keep", "expand"):
+            return codebook.values[placed.index].to(states.values)
         if self.settings.val_init == "warm":
             return states.values[0]
-        text = f"{self.seed} {request.digest}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
-        drawn = torch.rand(states.values.shape[1], generator=torch.Generator().manual_seed(seed))
-        return drawn.to(states.values)
+        return cold_start(f"{self.seed} {request.digest}", states.values[0])
 
     def _record(
         self, request: EditRequest, codebook: Codebook, entered: Entered, found: Replacement
@@ -218,3 +203,7 @@ class BoundGrace:
             "key_norm": float(entered.key.norm()),
             "value_norm": float(found.value.norm()),
         }
+
+
+#: The method as it is registered.
+GRACE = Grace()

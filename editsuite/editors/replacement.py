@@ -7,6 +7,7 @@ for edits".
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,6 +46,13 @@ class Replacement:
     nll_before: float
     nll_after: float
     steps: int
+
+
+def cold_start(seed: str, like: Tensor) -> Tensor:
+    """Numbers uniform in 0 to 1, ``[d_out]``, drawn from the seed's text alone, shaped ``like``."""
+    number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) >> 1
+    drawn = torch.rand(like.shape, generator=torch.Generator().manual_seed(number))
+    return drawn.to(like)
 
 
 def find_replacement(
