@@ -134,10 +134,9 @@ class CovarianceSource:
     def regular(self) -> Tensor:
         """The matrix that is solved with, ``[d_ff, d_ff]`` float64 on the CPU."""
         matrix = self.matrix
-        # Far under every eigenvalue that the text determines; it only keeps directions that no
-        # text ever used from dividing by zero.
-        ridge = 1e-6 * matrix.diagonal().mean()
-        return matrix + ridge * torch.eye(len(matrix)).double()
+        # A ridge far under every eigenvalue that the text determines; it only keeps directions that
+        # no text ever used from dividing by zero.
+        return matrix + 1e-6 * matrix.diagonal().mean() * torch.eye(len(matrix)).double()
 
     def export(self, path: Path) -> None:
         """Write the matrix as ROME's ``layer_stats`` does, to be read back with ``npz:PATH``.
