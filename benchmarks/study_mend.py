@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ from editsuite.cards import cache_root
 from editsuite.chains import ModelState, hyperparameters_of
 from editsuite.editors import LowRank, Update, method
 from editsuite.editors.mend import BoundMend
-from editsuite.engine import DecoderStack
+from editsuite.engine import DecoderStack, ResumeCache
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, load_facts
 from editsuite.files import write_text_atomically
@@ -84,15 +84,24 @@ def held_out(bound: BoundMend, sources: Sequence[str]) -> list[EditRequest]:
     return [by_digest[lesson.fact] for lesson in lessons.held_out]
 
 
-def perplexity(stack: DecoderStack) -> float:
-    """Of the project's prose."""
-    seen = Perplexity().look(View(stack, (), {}))
-    return math.exp(math.fsum(seen["nll"]) / sum(seen["tokens"]))
+def perplexity(stack: DecoderStack, layer: int) -> Callable[[], float]:
+    """Of the project's prose; what the layers below the lowest edit give is computed once."""
+    identity = (stack.loaded.digest, str(stack.loaded.dtype), stack.device.type)
+    kept = ResumeCache(layer, identity)
+
+    def measured() -> float:
+        with stack.resumed(kept):
+            seen = Perplexity().look(View(stack, (), {}))
+        return math.exp(math.fsum(seen["nll"]) / sum(seen["tokens"]))
+
+    return measured
 
 
-def one_edit(bound: BoundMend, request: EditRequest, state: ModelState, prose: bool) -> Seen:
+def one_edit(
+    bound: BoundMend, request: EditRequest, state: ModelState, prose: Callable[[], float] | None
+) -> Seen:
     """Edit one fact into the unedited model and look; the model is unedited again afterwards."""
-    before = perplexity(bound.stack) if prose else math.nan
+    before = math.nan if prose is None else prose()
     update = bound.edit([request])
     state.apply(update)
     questions = [(request.prompt, request.target_new)]
@@ -107,8 +116,8 @@ def one_edit(bound: BoundMend, request: EditRequest, state: ModelState, prose: b
     }
     if len(answers) > 1:
         seen |= {"rephrase": answers[1].teacher_forced, "rephrase generated": answers[1].generated}
-    if prose:
-        seen["prose ratio"] = perplexity(bound.stack) / before
+    if prose is not None:
+        seen["prose ratio"] = prose() / before
     state.reset()
     return seen
 
@@ -174,18 +183,20 @@ def main(
     bench = open_bench(threads=threads, fresh=False, reports=DEFAULT_REPORTS, device=loaded.device)
     stack, kept = DecoderStack(loaded), Kept(keep / "mend.json")
     bound = bind(stack, file)
-    bench.console.print("\n".join(curve(bound.file.notes)), markup=False)
+    bench.console.print("\n".join(curve(bound.file.notes)), markup=False, soft_wrap=True)
     state = ModelState(loaded, bound.parameters)
     chosen = {
         "held out": held_out(bound, facts)[:each],
         "built-in": load_facts("builtin").order(0)[:each],
     }
     sets: dict[str, list[Seen]] = {}
+    on_prose = perplexity(stack, min(bound.file.layers))
     for kind, requests in chosen.items():
         for number, request in enumerate(requests):
             name = f"{bound.file.digest[:12]} {kind} {request.id} {number < prose}"
             if name not in kept.read():
-                kept.put(name, one_edit(bound, request, state, number < prose))
+                measured = on_prose if number < prose else None
+                kept.put(name, one_edit(bound, request, state, measured))
             sets.setdefault(kind, []).append(kept.read()[name])
     bench.console.print(show(sets))
     if against:
