@@ -122,6 +122,12 @@ def one_edit(
     return seen
 
 
+def in_turns(chosen: Mapping[str, Sequence[EditRequest]]) -> list[tuple[str, EditRequest]]:
+    """One of each kind, then the next of each."""
+    rows = zip(*chosen.values(), strict=False)
+    return [(kind, request) for row in rows for kind, request in zip(chosen, row, strict=True)]
+
+
 def apart(update: Update, other: Update) -> float:
     """Relative distance of two updates, over all matrices."""
     far = whole = 0.0
@@ -191,13 +197,13 @@ def main(
     }
     sets: dict[str, list[Seen]] = {}
     on_prose = perplexity(stack, min(bound.file.layers))
-    for kind, requests in chosen.items():
-        for number, request in enumerate(requests):
-            name = f"{bound.file.digest[:12]} {kind} {request.id} {number < prose}"
-            if name not in kept.read():
-                measured = on_prose if number < prose else None
-                kept.put(name, one_edit(bound, request, state, measured))
-            sets.setdefault(kind, []).append(kept.read()[name])
+    # In turns, so that a study that was stopped has seen both kinds.
+    for number, (kind, request) in enumerate(in_turns(chosen)):
+        measured = number // len(chosen) < prose
+        name = f"{bound.file.digest[:12]} {kind} {request.id} {measured}"
+        if name not in kept.read():
+            kept.put(name, one_edit(bound, request, state, on_prose if measured else None))
+        sets.setdefault(kind, []).append(kept.read()[name])
     bench.console.print(show(sets))
     if against:
         twin = bind(stack, against)
