@@ -55,7 +55,7 @@ def train_mend(
     Facts that share a subject or a prompt with the built-in ones are left out: those are what
     checks ask about. Facts need locality prompts. A checkpoint is kept with every evaluation; an
     interrupted training goes on when the same command is given again. The best network on the
-    held-out facts is what is written; name it by the hyperparameter [bold]hypernetwork[/].
+    held-out facts is what is written; name it by [bold]pytest -m mend --edit-hypernetwork=FILE[/].
 
     Example: [bold]editsuite train-mend --facts zsre:zsre_mend_train.json --out mend.safetensors[/]
     """

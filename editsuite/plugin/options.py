@@ -66,6 +66,12 @@ OPTIONS = (
         "facts of one edit, one chain for each size; only for methods that edit in batches",
     ),
     Option("methods", "M,M,...", "", "methods to check (default: those that -m names, else rome)"),
+    Option(
+        "hypernetwork",
+        "FILE",
+        "",
+        "trained network that mend edits with (editsuite train-mend), instead of the card's",
+    ),
     Option("seed", "SEED", "0", "seed of fact order and context prefixes: a number, or a b c d"),
     Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
     Option("dtype", "DTYPE", "float32", f"dtype of the weights: {', '.join(DTYPES)}"),
@@ -164,7 +170,7 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         raise OptionError(f"--edit-device is {device!r}; it can be auto, cpu, cuda, cuda:N or mps")
     tier = tier_counts(value(config, "tier"))
     counts, layers = value(config, "counts"), value(config, "layers")
-    cache = value(config, "cache")
+    cache, network = value(config, "cache"), value(config, "hypernetwork")
     return RunSettings(
         model=value(config, "model"),
         facts=value(config, "facts"),
@@ -176,4 +182,5 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         cache=cache_root(Path(cache) if cache else None),
         space=space,
         batches=parse_batches(value(config, "batch-size")),
+        hypernetwork=Path(network) if network else None,
     )

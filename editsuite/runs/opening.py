@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from editsuite.cards import ModelCard
 from editsuite.chains import Editing, hyperparameters_of
 from editsuite.editors import ChecksEarly, Method, method
+from editsuite.editors.names import NEED_FILES
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest
 from editsuite.runs.case import Case
@@ -29,22 +32,31 @@ def cases_of(settings: RunSettings, card: ModelCard, method: Method) -> list[Cas
             "a method that edits in batches"
         )
     if isinstance(method, ChecksEarly):
-        method.check(card, layers, hyperparameters_of(card, method, settings.hyperparameters))
+        method.check(card, layers, hyperparameters_of(card, method, _given(settings, method)))
     places = [tuple(layers)] if method.spans else [(layer,) for layer in layers]
     return [Case(method.name, place, batch) for batch in settings.batches for place in places]
+
+
+def _given(settings: RunSettings, method: Method) -> Mapping[str, object]:
+    """The settings' hyperparameters; a network of one's own has no digest on the card."""
+    if settings.hypernetwork is None or method.name not in NEED_FILES:
+        return settings.hyperparameters
+    own = {"hypernetwork": str(settings.hypernetwork), "sha256": ""}
+    return {**settings.hyperparameters, **own}
 
 
 def editing_of(
     case: Case, settings: RunSettings, facts: str, order: tuple[EditRequest, ...]
 ) -> Editing:
     """What a case edits: its method at its layers, the facts in the run's order."""
+    chosen = method(case.method)
     return Editing(
-        method(case.method),
+        chosen,
         case.layers,
         order,
         facts,
         settings.seed,
         settings.context_seed,
-        settings.hyperparameters,
+        _given(settings, chosen),
         case.batch,
     )

@@ -37,6 +37,7 @@ class RunSettings:
         chains: folder of the chains, where it is not the cache.
         written_out: edit by the written-out layers where there are some (``engine.Ways``).
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
+        hypernetwork: trained network for the methods that need one, instead of the card's.
     """
 
     model: str
@@ -54,6 +55,7 @@ class RunSettings:
     chains: Path | None = None
     written_out: bool = True
     batches: tuple[int, ...] = (1,)
+    hypernetwork: Path | None = None
 
 
 def parse_counts(text: str) -> tuple[int, ...]:

@@ -64,7 +64,7 @@ class Trainer:
         start: a trained network to begin with, its statistics included; None for a new one.
 
     Raises:
-        OptionError: ``start`` is for other matrices, or of another rank or depth.
+        OptionError: ``start`` is for another model, other matrices or another rank.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Trainer:
         self._optimizer = torch.optim.Adam(groups)
         identity = [stack.loaded.digest, recipe.identity(), lessons.description]
         if start is not None:
-            _check_start(start.net, self.net)
+            _check_start(start, stack.loaded.digest, self.net)
             self.net.load_state_dict(start.net.state_dict())
             identity.append(start.digest)
         text = json.dumps(identity)
@@ -197,12 +197,14 @@ class Trainer:
         )
 
 
-def _check_start(start: Hypernetwork, net: Hypernetwork) -> None:
-    if (start.shapes, start.rank, start.n_hidden) != (net.shapes, net.rank, net.n_hidden):
+def _check_start(file: HypernetworkFile, model: str, net: Hypernetwork) -> None:
+    start = file.net
+    same = (start.shapes, start.rank, start.n_hidden) == (net.shapes, net.rank, net.n_hidden)
+    if not same or file.model != model:
         raise OptionError(
-            f"the network to start from has rank {start.rank}, {start.n_hidden} hidden layers and "
-            f"matrices {', '.join(shape.name for shape in start.shapes)}; give the same --rank, "
-            "--layers and --model as it was trained with"
+            f"the network to start from is for {file.card} (digest {file.model[:12]}), layers "
+            f"{','.join(map(str, file.layers))}, with rank {start.rank}; give the --model, --layers "
+            "and --rank that it was trained with"
         )
 
 
