@@ -196,3 +196,21 @@ def files(folder: Path) -> set[str]:
         for path in paths
         if "__pycache__" not in path.parts and not path.parts[0].startswith("runpytest-")
     }
+
+
+def test_mend_without_a_network_for_the_model_is_a_usage_error(checks: Checks) -> None:
+    result = checks.inside("-m", "mend", "--edit-methods=", layers="2,3")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: mend: no hypernetwork is shipped for model *train-mend*"])
+
+
+def test_a_network_of_ones_own_is_looked_at_before_a_model_is_loaded(checks: Checks) -> None:
+    result = checks.inside(
+        "-m",
+        "mend",
+        "--edit-methods=",
+        "--edit-set=mend.hypernetwork=absent.safetensors",
+        layers="2,3",
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: hypernetwork absent.safetensors: there is no such file*"])

@@ -24,17 +24,26 @@ from mend_ import (
     plain_update,
     stack_of,
     statistics_of,
+    write,
 )
 from torch import Tensor
 from typer.testing import CliRunner
 
 from editsuite.cli import app
 from editsuite.editors.hypernetwork import Hypernetwork
-from editsuite.editors.hypernetwork_file import read_hypernetwork
+from editsuite.editors.hypernetwork_file import HypernetworkFile, read_hypernetwork
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError, FactError, OptionError
 from editsuite.facts import EditRequest, FactSet
-from editsuite.training import Evaluation, Lessons, Recipe, Trained, Trainer, choose_lessons
+from editsuite.training import (
+    Evaluation,
+    Lessons,
+    Recipe,
+    Trained,
+    Trainer,
+    choose_lessons,
+    notes_of,
+)
 from editsuite.training.lessons import Lesson, apart_from, lesson_of, order_of, spread
 from editsuite.training.states import KeptStates
 from editsuite.training.step import Outcome, outcome
@@ -268,6 +277,28 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path, replace(QUICK, rate=1e30))
     with pytest.raises(EditError, match=r"step 1.*lower the learning rates.*--rate"):
         trainer.train()
+
+
+def test_a_training_may_start_from_a_network(undisturbed: Trained, tmp_path: Path) -> None:
+    stack = stack_of("llama")
+    start = read_hypernetwork(write(tmp_path / "net", stack, undisturbed.net))
+    lessons = chosen(stack, QUICK)
+
+    def trainer(recipe: Recipe = QUICK, start: HypernetworkFile = start) -> Trainer:
+        return Trainer(stack, lessons, recipe, tmp_path, start)
+
+    state = undisturbed.net.state_dict()
+    begun = trainer(replace(QUICK, c_loc=5.0))
+    assert begun.folder != trainer_of(tmp_path, replace(QUICK, c_loc=5.0)).folder
+    for name, tensor in begun.net.state_dict().items():
+        torch.testing.assert_close(tensor, state[name], rtol=1e-6, atol=0)
+    trained = begun.train()
+    notes: Any = notes_of(trained, lessons, QUICK, start)
+    assert notes["start"]["sha256"] == start.digest
+    with pytest.raises(OptionError, match="--rank"):
+        trainer(replace(QUICK, rank=5))
+    with pytest.raises(OptionError, match="--model"):
+        trainer(start=replace(start, model="another"))
 
 
 @pytest.mark.parametrize(

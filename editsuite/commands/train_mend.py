@@ -43,6 +43,9 @@ def train_mend(
     held_out: Annotated[int, typer.Option(min=1, help="Facts to stop by.")] = 200,
     at_most: Annotated[int, typer.Option(min=1, help="Facts to learn from at most.")] = 4000,
     seed: Annotated[int, typer.Option(min=0, help="Order of facts, first weights.")] = 0,
+    start: Annotated[
+        Path | None, typer.Option(help="A trained network to go on from, by another recipe.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store matrices in float16.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     cache: Annotated[Path | None, typer.Option("--edit-cache", metavar="DIR")] = None,
@@ -52,12 +55,13 @@ def train_mend(
     Facts that share a subject or a prompt with the built-in ones are left out: those are what
     checks ask about. Facts need locality prompts. A checkpoint is kept with every evaluation; an
     interrupted training goes on when the same command is given again. The best network on the
-    held-out facts is what is written; name it by the hyperparameter [bold]hypernetwork[/].
+    held-out facts is what is written; name it by
+    [bold]pytest -m mend --edit-set=mend.hypernetwork=FILE[/].
 
     Example: [bold]editsuite train-mend --facts zsre:zsre_mend_train.json --out mend.safetensors[/]
     """
     from editsuite.cards import cache_root, load_model, resolve_card
-    from editsuite.editors.hypernetwork_file import write_hypernetwork
+    from editsuite.editors.hypernetwork_file import read_hypernetwork, write_hypernetwork
     from editsuite.engine import DecoderStack
     from editsuite.facts import load_facts
     from editsuite.training import Recipe, Trainer, notes_of
@@ -81,10 +85,11 @@ def train_mend(
         facts=at_most,
         seed=seed,
     )
+    begun = None if start is None else read_hypernetwork(start)
     sources = [load_facts(source) for source in facts]
     stack = DecoderStack(load_model(card, device=device, cache=root))
     lessons = _lessons(sources, stack, recipe)
-    trainer = Trainer(stack, lessons, recipe, root / "training")
+    trainer = Trainer(stack, lessons, recipe, root / "training", begun)
     with _progress(console, recipe.steps) as (step, evaluated):
         trained = trainer.train(step=step, evaluated=evaluated)
     import torch
@@ -95,7 +100,7 @@ def train_mend(
         model=stack.loaded.digest,
         card=card.name,
         layers=recipe.layers,
-        notes=notes_of(trained, lessons, recipe),
+        notes=notes_of(trained, lessons, recipe, begun),
         dtype=torch.float16 if half else torch.float32,
     )
     console.print(_summary(out, trained))

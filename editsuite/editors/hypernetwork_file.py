@@ -21,7 +21,7 @@ FORMAT = "editsuite-mend-1"
 #: The mend that every error about a file ends with.
 HOW_TO_TRAIN = (
     "train one with: editsuite train-mend --model MODEL --facts FACTS --out FILE, and name it by "
-    "the hyperparameter hypernetwork"
+    "--edit-set=mend.hypernetwork=FILE"
 )
 
 

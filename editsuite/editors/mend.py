@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -25,19 +24,17 @@ from editsuite.editors.gradients import (
     changed,
     gradient_parts,
     logits_above,
-    map_shapes,
     states_entering,
     target_losses,
 )
 from editsuite.editors.hypernetwork import Hypernetwork, Parts
-from editsuite.editors.hypernetwork_file import HOW_TO_TRAIN, HypernetworkFile, read_hypernetwork
+from editsuite.editors.hypernetwork_file import HypernetworkFile, read_hypernetwork
+from editsuite.editors.hypernetwork_fit import SHIPPED, check_fit, check_layers, path_of
 from editsuite.editors.hyperparameters import read_hyperparameters
 from editsuite.editors.protocol import LowRank, Recorded, Update
 from editsuite.engine import DecoderStack
-from editsuite.errors import EditError, OptionError
+from editsuite.errors import EditError
 from editsuite.facts import EditRequest, target_tokens
-
-SHIPPED = "shipped"
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,12 @@ class MendHyperparameters:
         hypernetwork: path of the trained network's file, or ``shipped`` for the one that comes
             with editsuite.
         sha256: what the file's bytes must be; the empty text for any.
+        shipped_sha256: the same of the file that comes with editsuite, and of no other.
     """
 
     hypernetwork: str = SHIPPED
     sha256: str = ""
+    shipped_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Mend:
         """See ``editsuite.editors.protocol.Method``; nothing is drawn, so the seed is not used."""
         card = stack.loaded.card
         path, file = self._open(card, tuple(sorted(layers)), hyperparameters)
-        _check_fit(file, path, stack)
+        check_fit(file, path, stack)
         return BoundMend(stack, file)
 
     def check(
@@ -89,42 +88,11 @@ class Mend:
         self, card: ModelCard, layers: tuple[int, ...], hyperparameters: Mapping[str, object]
     ) -> tuple[Path, HypernetworkFile]:
         settings = read_hyperparameters(MendHyperparameters, hyperparameters, method=self.name)
-        path = _path_of(settings.hypernetwork, card)
-        file = read_hypernetwork(path, sha256=settings.sha256 or None)
-        if file.layers != layers:
-            words = ",".join(map(str, file.layers))
-            raise OptionError(
-                f"hypernetwork {path}: was trained for layers {words}, asked for are "
-                f"{','.join(map(str, layers))}; give --edit-layers={words}, or train one for these "
-                "layers: editsuite train-mend --layers"
-            )
+        path = path_of(settings.hypernetwork, card)
+        own = settings.shipped_sha256 if settings.hypernetwork == SHIPPED else ""
+        file = read_hypernetwork(path, sha256=settings.sha256 or own or None)
+        check_layers(file, path, layers)
         return path, file
-
-
-def _path_of(named: str, card: ModelCard) -> Path:
-    if named != SHIPPED:
-        return Path(named).expanduser()
-    file = f"mend-{card.name}.safetensors"
-    path = Path(str(resources.files("editsuite.editors") / "data" / file))
-    if not path.is_file():
-        raise OptionError(
-            f"mend: no hypernetwork is shipped for model {card.name}; MEND edits with a network "
-            f"trained for the model: {HOW_TO_TRAIN}"
-        )
-    return path
-
-
-def _check_fit(file: HypernetworkFile, path: Path, stack: DecoderStack) -> None:
-    loaded = stack.loaded
-    if file.model != loaded.digest:
-        raise OptionError(
-            f"hypernetwork {path}: was trained for model {file.card} (digest {file.model[:12]}), "
-            f"the model here is {loaded.card.name} (digest {loaded.digest[:12]}); {HOW_TO_TRAIN}"
-        )
-    if file.net.shapes != map_shapes(stack, file.layers):
-        raise OptionError(
-            f"hypernetwork {path}: its matrices are not those of {loaded.card.name}; {HOW_TO_TRAIN}"
-        )
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from editsuite.editors.gradients import map_shapes
 from editsuite.editors.hypernetwork import Hypernetwork
+from editsuite.editors.hypernetwork_file import HypernetworkFile
 from editsuite.engine import DecoderStack
-from editsuite.errors import EditError
+from editsuite.errors import EditError, OptionError
 from editsuite.training.checkpoint import (
     Checkpoint,
     Evaluation,
@@ -60,9 +61,20 @@ class Trainer:
         lessons: facts to learn from and to stop by.
         recipe: how.
         root: folder of trainings.
+        start: a trained network to begin with, its statistics included; None for a new one.
+
+    Raises:
+        OptionError: ``start`` is for another model, other matrices or another rank.
     """
 
-    def __init__(self, stack: DecoderStack, lessons: Lessons, recipe: Recipe, root: Path) -> None:
+    def __init__(
+        self,
+        stack: DecoderStack,
+        lessons: Lessons,
+        recipe: Recipe,
+        root: Path,
+        start: HypernetworkFile | None = None,
+    ) -> None:
         self._stack, self._lessons, self._recipe = stack, lessons, recipe
         self._states = KeptStates(stack, recipe.lowest)
         self.net = Hypernetwork(
@@ -78,7 +90,12 @@ class Trainer:
             {"params": [self.net.rates], "lr": recipe.lr_rates},
         ]
         self._optimizer = torch.optim.Adam(groups)
-        text = json.dumps([stack.loaded.digest, recipe.identity(), lessons.description])
+        identity = [stack.loaded.digest, recipe.identity(), lessons.description]
+        if start is not None:
+            _check_start(start, stack.loaded.digest, self.net)
+            self.net.load_state_dict(start.net.state_dict())
+            identity.append(start.digest)
+        text = json.dumps(identity)
         self.folder = root / "mend" / hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def train(
@@ -180,13 +197,31 @@ class Trainer:
         )
 
 
+def _check_start(file: HypernetworkFile, model: str, net: Hypernetwork) -> None:
+    start = file.net
+    same = (start.shapes, start.rank, start.n_hidden) == (net.shapes, net.rank, net.n_hidden)
+    if not same or file.model != model:
+        raise OptionError(
+            f"the network to start from is for {file.card} (digest {file.model[:12]}), layers "
+            f"{','.join(map(str, file.layers))}, with rank {start.rank}; give the --model, --layers "
+            "and --rank that it was trained with"
+        )
+
+
 def _copy(net: Hypernetwork) -> dict[str, Tensor]:
     return {name: t.detach().clone() for name, t in net.state_dict().items()}
 
 
-def notes_of(trained: Trained, lessons: Lessons, recipe: Recipe) -> dict[str, object]:
-    """What a hypernetwork's file says of its training, as JSON values."""
+def notes_of(
+    trained: Trained, lessons: Lessons, recipe: Recipe, start: HypernetworkFile | None = None
+) -> dict[str, object]:
+    """What a hypernetwork's file says of its training, as JSON values.
+
+    A network that started from another carries the other's notes along.
+    """
+    before = {} if start is None else {"start": {"sha256": start.digest, "notes": start.notes}}
     return {
+        **before,
         "recipe": {**asdict(recipe), "layers": list(recipe.layers)},
         "facts": lessons.description,
         "best_step": trained.best.step,
