@@ -80,7 +80,8 @@ def write_hypernetwork(
         "notes": dict(notes),
     }
     tensors = {name: _stored(name, t, dtype) for name, t in net.state_dict().items()}
-    metadata = {"format": FORMAT, "editsuite": json.dumps(header, sort_keys=True)}
+    # One key alone: safetensors writes several in any order, and the file would have other bytes.
+    metadata = {"editsuite": json.dumps(header, sort_keys=True)}
     write_atomically(path, save(tensors, metadata))
 
 

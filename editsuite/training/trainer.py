@@ -203,8 +203,8 @@ def _check_start(file: HypernetworkFile, model: str, net: Hypernetwork) -> None:
     if not same or file.model != model:
         raise OptionError(
             f"the network to start from is for {file.card} (digest {file.model[:12]}), layers "
-            f"{','.join(map(str, file.layers))}, with rank {start.rank}; give the --model, --layers "
-            "and --rank that it was trained with"
+            f"{','.join(map(str, file.layers))}, with rank {start.rank}; give the --model, "
+            "--layers and --rank that it was trained with"
         )
 
 
