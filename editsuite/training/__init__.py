@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from editsuite.training.checkpoint import Evaluation
     from editsuite.training.lessons import Lessons, choose_lessons
     from editsuite.training.recipe import Recipe
-    from editsuite.training.trainer import Trained, Trainer, notes_of
+    from editsuite.training.trained import Trained, notes_of
+    from editsuite.training.trainer import Trainer
 
 __all__ = [
     "Evaluation",
@@ -29,8 +30,8 @@ __getattr__ = late(
         "choose_lessons": "editsuite.training.lessons",
         "Recipe": "editsuite.training.recipe",
         "Evaluation": "editsuite.training.checkpoint",
-        "Trained": "editsuite.training.trainer",
-        "notes_of": "editsuite.training.trainer",
+        "Trained": "editsuite.training.trained",
+        "notes_of": "editsuite.training.trained",
         "Trainer": "editsuite.training.trainer",
     },
 )

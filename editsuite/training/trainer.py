@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
@@ -30,24 +29,7 @@ from editsuite.training.lessons import Lesson, Lessons, order_of
 from editsuite.training.recipe import Recipe
 from editsuite.training.states import KeptStates
 from editsuite.training.step import Outcome, outcome
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        net: the network at its best evaluation.
-        curve: all evaluations.
-    """
-
-    net: Hypernetwork
-    curve: tuple[Evaluation, ...]
-
-    @property
-    def best(self) -> Evaluation:
-        """The evaluation that ``net`` is from."""
-        return least(self.curve)
+from editsuite.training.trained import Trained
 
 
 class Trainer:
@@ -210,20 +192,3 @@ def _check_start(file: HypernetworkFile, model: str, net: Hypernetwork) -> None:
 
 def _copy(net: Hypernetwork) -> dict[str, Tensor]:
     return {name: t.detach().clone() for name, t in net.state_dict().items()}
-
-
-def notes_of(
-    trained: Trained, lessons: Lessons, recipe: Recipe, start: HypernetworkFile | None = None
-) -> dict[str, object]:
-    """What a hypernetwork's file says of its training, as JSON values.
-
-    A network that started from another carries the other's notes along.
-    """
-    before = {} if start is None else {"start": {"sha256": start.digest, "notes": start.notes}}
-    return {
-        **before,
-        "recipe": {**asdict(recipe), "layers": list(recipe.layers)},
-        "facts": lessons.description,
-        "best_step": trained.best.step,
-        "curve": [asdict(evaluation) for evaluation in trained.curve],
-    }
