@@ -8,7 +8,12 @@ import pytest
 
 from editsuite.cards import known_cards, resolve_card, tiny_model
 from editsuite.editors import methods
+from editsuite.editors.alphaedit import AlphaEditHyperparameters
+from editsuite.editors.ft_l import FtLHyperparameters
+from editsuite.editors.grace import GraceHyperparameters
 from editsuite.editors.hyperparameters import read_hyperparameters
+from editsuite.editors.memit import MemitHyperparameters
+from editsuite.editors.mend import MendHyperparameters
 from editsuite.editors.rome import RomeHyperparameters
 from editsuite.errors import OptionError
 
@@ -70,9 +75,21 @@ def test_a_wrong_word_lists_the_known_words() -> None:
         read(denominator_key="mean")
 
 
+#: By card key, what reads a card's settings.
+KINDS: dict[str, type[object]] = {
+    "rome": RomeHyperparameters,
+    "memit": MemitHyperparameters,
+    "mend": MendHyperparameters,
+    "grace": GraceHyperparameters,
+    "alphaedit": AlphaEditHyperparameters,
+    "ft_l": FtLHyperparameters,
+}
+
+
 def test_every_card_gives_settings_that_every_method_reads() -> None:
+    assert {known.card_key for known in methods().values()} == set(KINDS)
     cards = [resolve_card(name) for name in known_cards()] + [tiny_model("gpt2").card]
     for card in cards:
-        for known in methods().values():
-            given = card.hyperparameters.get(known.card_key, {})
-            read_hyperparameters(RomeHyperparameters, given, method=known.name)
+        assert set(card.hyperparameters) <= set(KINDS)
+        for key, kind in KINDS.items():
+            read_hyperparameters(kind, card.hyperparameters.get(key, {}), method=key)

@@ -459,7 +459,7 @@ def test_one_layer_at_a_time(cache_folder: Path) -> None:
 
 
 def test_an_unknown_method_lists_the_known() -> None:
-    with pytest.raises(OptionError, match=r"'room'.*ft_l, r_rome, rome, rome_noc"):
+    with pytest.raises(OptionError, match=r"'room'.*memit, mend, r_rome, rome, rome_noc"):
         method("room")
 
 
