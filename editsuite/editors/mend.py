@@ -32,7 +32,7 @@ from editsuite.editors.hypernetwork_file import HypernetworkFile, read_hypernetw
 from editsuite.editors.hypernetwork_fit import SHIPPED, check_fit, check_layers, path_of
 from editsuite.editors.hyperparameters import read_hyperparameters
 from editsuite.editors.protocol import LowRank, Recorded, Update
-from editsuite.engine import DecoderStack
+from editsuite.engine import DecoderStack, one_thread
 from editsuite.errors import EditError
 from editsuite.facts import EditRequest, target_tokens
 
@@ -119,16 +119,21 @@ class BoundMend:
     def _net(self) -> Hypernetwork:
         return self.file.net.to(self.stack.device)
 
-    @torch.no_grad()
     def edit(self, requests: Sequence[EditRequest]) -> Update:
         """Compute the update for one request, or the sum of those for several.
 
-        The order of the requests makes no difference, not even in the last bits.
+        The order of the requests makes no difference, not even in the last bits. It runs on one
+        thread: torch's own gradients have other last bits on another number, and a model that
+        breaks within ten edits makes much of them.
 
         Raises:
             EditError: a loss or an update that is not finite, or a prompt longer than the model
                 reads.
         """
+        with self.stack.paced(lambda: None), one_thread(), torch.no_grad():
+            return self._edit(requests)
+
+    def _edit(self, requests: Sequence[EditRequest]) -> Update:
         started, net = time.perf_counter(), self._net
         ordered = sorted(requests, key=lambda request: request.digest)
         prompts = self._prompts(ordered)

@@ -47,9 +47,9 @@ def variations(
 ) -> list[Variation]:
     """The base and one variation for each other thread count, batch size and context seed.
 
-    And one whose edits are computed by transformers' layers under autograd in place of those that
-    are written out: the same arithmetic in another order, as on another processor. A hundred
-    edits on top of each other make much of a last bit.
+    And one computed by torch's own products and transformers' layers in place of the engine's: the
+    same arithmetic in another order, as on another processor. A hundred edits on top of each other
+    make much of a last bit.
     """
     return [
         Variation("base", base_threads),
@@ -82,7 +82,7 @@ def observe_variation(
         chains=settings.cache / "calibration" / variation.folder if apart else None,
         context_seed=variation.context_seed,
         token_budget=variation.token_budget,
-        written_out=variation.kind != "rounding",
+        own_ways=variation.kind != "rounding",
         space="" if variation.kind == "base" else f"calibration-{variation}",
     )
     run = Run(varied, progress)

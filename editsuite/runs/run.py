@@ -77,7 +77,8 @@ class Run:
         loaded = load_model(
             self.card, device=settings.device, dtype=settings.dtype, cache=settings.cache
         )
-        ways = Ways(written_out=settings.written_out)
+        own = settings.own_ways
+        ways = Ways(written_out=own, fast_linear=own)
         return DecoderStack(loaded, settings.token_budget, ways=ways)
 
     def check(self, edits: int) -> None:

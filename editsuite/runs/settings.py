@@ -38,7 +38,8 @@ class RunSettings:
         context_seed: seed of the context prefixes; the plan's seed where None.
         token_budget: rows times width of a forward pass of the measures.
         chains: folder of the chains, where it is not the cache.
-        written_out: edit by the written-out layers where there are some (``engine.Ways``).
+        own_ways: by the engine's own products and written-out layers (``engine.Ways``); off, by
+            torch's and transformers', which have other last bits.
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
     """
 
@@ -55,7 +56,7 @@ class RunSettings:
     context_seed: int | None = None
     token_budget: int | None = None
     chains: Path | None = None
-    written_out: bool = True
+    own_ways: bool = True
     batches: tuple[int, ...] = (1,)
 
     def hyperparameters_of(self, method: str) -> dict[str, object]:
