@@ -75,7 +75,7 @@ def reference() -> Reference:
     if HOME not in os.environ or not (root / "models/grace/GRACE.py").is_file():
         raise EditError(f"{HOME} names no checkout of EasyEdit; set it to the tree's folder")
     with patch.dict(os.environ):
-        adapter, texts = load_modules("models.grace", ["GRACE", "utils"], {}, root)
+        adapter, texts = load_modules("models.grace", ["GRACE", "utils"], root)
     return Reference(adapter.GRACE, texts.tokenize)
 
 

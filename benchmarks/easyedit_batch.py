@@ -1,8 +1,8 @@
 """EasyEdit's MEMIT and AlphaEdit as independent references: their own code, on any device.
 
 MEMIT comes from the registry's ``easyeditor`` (see ``easyedit_reference``) or from a tree of
-EasyEdit, AlphaEdit from a tree. The registry's MEMIT wants the first GPU and layers that put out a
-tuple; both are mended in its source as it is loaded, and nothing else is.
+EasyEdit, AlphaEdit from a tree. The registry's MEMIT wants layers that put out a
+tuple, and is shown some.
 """
 
 from __future__ import annotations
@@ -25,20 +25,10 @@ from benchmarks.easyedit_code import (
     load_modules,
     module_names,
     request_of,
-    right_padded,
     unchanged,
 )
+from editsuite.editors.easyedit.guard import right_padded, tuples
 from editsuite.facts import EditRequest
-
-_DEVICE = (b'f"cuda:{hparams.device}"', b"hparams.device")
-_REGISTRY = {
-    "compute_z": (
-        _DEVICE,
-        (b"cur_out[0]", b"cur_out"),
-        (b".output[0][", b".output["),
-    ),
-    "memit_main": (_DEVICE,),
-}
 
 
 @dataclass(frozen=True)
@@ -62,6 +52,12 @@ class Batch:
     contexts: Sequence[str]
     hparams: Mapping[str, object]
     home: Path | None = None
+
+    def blocks(self) -> list[nn.Module]:
+        """All layers of the model."""
+        template = module_names(self.model, self.layers[-1])["layer_module_tmp"]
+        depth = self.model.config.num_hidden_layers
+        return [self.model.get_submodule(template.format(i)) for i in range(depth)]
 
     def weights(self) -> list[nn.Parameter]:
         """The edited matrices."""
@@ -123,13 +119,12 @@ def reference_alphaedit(
 
 @cache
 def _memit(home: Path | None) -> list[ModuleType]:
-    mends = _REGISTRY if home is None else {}
-    return load_modules("models.memit", ("memit_main",), mends, _root(home))
+    return load_modules("models.memit", ("memit_main",), _root(home))
 
 
 @cache
 def _alphaedit(home: Path | None) -> list[ModuleType]:
-    return load_modules("models.alphaedit", ("AlphaEdit_main",), {}, _root(home))
+    return load_modules("models.alphaedit", ("AlphaEdit_main",), _root(home))
 
 
 def _root(home: Path | None) -> Path | None:
@@ -167,6 +162,8 @@ def _shielded(batch: Batch, main: ModuleType) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(unchanged(batch.model, batch.weights(), "an edited layer"))
         stack.enter_context(right_padded(batch.tokenizer))
+        if batch.home is None:
+            stack.enter_context(tuples(batch.blocks()))
         stack.enter_context(patch.object(main, "CONTEXT_TEMPLATES_CACHE", templates))
         stack.enter_context(redirect_stdout(StringIO()))
         yield

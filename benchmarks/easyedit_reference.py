@@ -26,9 +26,9 @@ from benchmarks.easyedit_code import (
     load_modules,
     module_names,
     request_of,
-    right_padded,
     unchanged,
 )
+from editsuite.editors.easyedit.guard import right_padded
 from editsuite.errors import EditError, listing
 
 _SETTINGS = "v_num_grad_steps v_lr v_loss_layer v_weight_decay clamp_norm_factor kl_factor"
@@ -141,7 +141,6 @@ def _inverse(
 
 @cache
 def _modules() -> tuple[ModuleType, ModuleType]:
-    """EasyEdit's rome_main and compute_u; the one fixed device of compute_v is CUDA."""
-    mends = {"compute_v": ((b'f"cuda:{hparams.device}"', b"hparams.device"),)}
-    rome, compute_u = load_modules("models.rome", ("rome_main", "compute_u"), mends)
+    """EasyEdit's rome_main and compute_u."""
+    rome, compute_u = load_modules("models.rome", ("rome_main", "compute_u"))
     return rome, compute_u

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,8 @@ from rich import box
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, open_bench, open_model, start
+from benchmarks.bench import DEFAULT_MODEL, Model, start
+from benchmarks.study_covariance import open_bench
 from editsuite.cards import LoadedModel, cache_root
 from editsuite.editors import method
 from editsuite.editors.lookup import lookup_rows, lookup_states
@@ -33,7 +34,6 @@ from editsuite.editors.rome import BoundRome
 from editsuite.editors.value import find_value
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest, load_facts
-from editsuite.files import write_text_atomically
 from editsuite.runs import parse_layers
 
 
@@ -85,16 +85,13 @@ def main(
     facts: Annotated[int, typer.Option(min=1, help="how many facts")] = 5,
     only: Annotated[str, typer.Option(help="ids of facts, instead of the first ones")] = "",
     steps: Annotated[int, typer.Option(help="v_num_grad_steps; 0: the card's")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all CPUs")] = 0,
 ) -> None:
     """Compare the fast and the plain search with the search in double precision."""
-    loaded = open_model(model, "cpu")
-    bench = open_bench(threads=threads, fresh=False, reports=DEFAULT_REPORTS, device=loaded.device)
-    stack, truth = DecoderStack(loaded), double(loaded)
+    study = open_bench(model, keep)
+    stack, loaded = study.stack, study.stack.loaded
+    truth, found = double(loaded), dict[str, dict[str, float]]()
     order = load_facts("builtin").order(0)
     chosen = [r for r in order if r.id in only.split(",")] if only else order[:facts]
-    path = keep / "exactness.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     given: dict[str, object] = {"n_contexts": contexts}
     if steps:
         given["v_num_grad_steps"] = steps
@@ -110,11 +107,8 @@ def main(
             raise TypeError("rome_noc did not bind to itself")
         for request in chosen:
             name = f"L{layer} {contexts} {request.id}" + (f" {steps} steps" if steps else "")
-            if name not in found:
-                found[name] = distances(stack, truth, bound, request)
-                write_text_atomically(path, json.dumps(found, indent=1) + "\n")
-                bench.console.print(f"[dim]{name}: {found[name]}[/dim]")
-    bench.console.print(show(found))
+            found[name] = study.once(name, partial(distances, stack, truth, bound, request))
+    study.console.print(show(found))
 
 
 if __name__ == "__main__":

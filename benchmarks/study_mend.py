@@ -10,10 +10,9 @@ prose is measured too. Finished facts are kept, by the digest of the network's f
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, open_bench, open_model, start
+from benchmarks.study_covariance import Bench as Study
 from editsuite.cards import cache_root
 from editsuite.chains import ModelState, hyperparameters_of
 from editsuite.editors import LowRank, Update, method
@@ -29,32 +29,12 @@ from editsuite.editors.mend import BoundMend
 from editsuite.engine import DecoderStack, ResumeCache
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, load_facts
-from editsuite.files import write_text_atomically
 from editsuite.measures import View
 from editsuite.measures.perplexity import Perplexity
 from editsuite.measures.recall import ask
 from editsuite.training import Recipe, choose_lessons
 
 Seen = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Finished parts, one JSON file."""
-
-    path: Path
-
-    def read(self) -> dict[str, Any]:
-        """All that is kept."""
-        found: dict[str, Any] = {}
-        if self.path.exists():
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        return found
-
-    def put(self, name: str, value: object) -> None:
-        """Keep one more."""
-        text = json.dumps({**self.read(), name: value}, indent=1, sort_keys=True)
-        write_text_atomically(self.path, text + "\n")
 
 
 def held_out(bound: BoundMend, sources: Sequence[str]) -> list[EditRequest]:
@@ -187,7 +167,8 @@ def main(
     """Edit facts one at a time with a trained network."""
     loaded = open_model(model, "cpu")
     bench = open_bench(threads=threads, fresh=False, reports=DEFAULT_REPORTS, device=loaded.device)
-    stack, kept = DecoderStack(loaded), Kept(keep / "mend.json")
+    stack = DecoderStack(loaded)
+    study = Study(stack, keep, bench.console)
     bound = bind(stack, file)
     bench.console.print("\n".join(curve(bound.file.notes)), markup=False, soft_wrap=True)
     state = ModelState(loaded, bound.parameters)
@@ -201,9 +182,10 @@ def main(
     for number, (kind, request) in enumerate(in_turns(chosen)):
         measured = number // len(chosen) < prose
         name = f"{bound.file.digest[:12]} {kind} {request.id} {measured}"
-        if name not in kept.read():
-            kept.put(name, one_edit(bound, request, state, on_prose if measured else None))
-        sets.setdefault(kind, []).append(kept.read()[name])
+        seen = study.once(
+            name, partial(one_edit, bound, request, state, on_prose if measured else None)
+        )
+        sets.setdefault(kind, []).append(seen)
     bench.console.print(show(sets))
     if against:
         twin = bind(stack, against)

@@ -20,10 +20,9 @@ import typer
 from rich.console import Console
 
 from benchmarks.bench import ROOT, start
-from benchmarks.table import row
+from benchmarks.table import rewritten, row
 from editsuite.cards import resolve_card
 from editsuite.editors import METHOD_HELP
-from editsuite.errors import OptionError
 from editsuite.files import write_text_atomically
 
 PAGE = ROOT / "docs" / "methods" / "README.md"
@@ -123,15 +122,13 @@ def main(
     baselines: Annotated[Path, typer.Option(help="folder of the baselines")] = ROOT / "baselines",
 ) -> None:
     """Write the table into the page."""
-    text = page.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise OptionError(f"{page} has no markers {BEGIN} and {END}; put them where it should go")
     folder = baselines / resolve_card(model).name
-    lines = []
-    for mode in ("teacher_forced", "generated"):
-        lines += ["", f"{mode.replace('_', '-').capitalize()}:", "", *table(folder, mode)]
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    write_text_atomically(page, before + "\n".join([BEGIN, *lines, "", END]) + after)
+    parts = [
+        "\n".join([f"{mode.replace('_', '-').capitalize()}:", "", *table(folder, mode)])
+        for mode in ("teacher_forced", "generated")
+    ]
+    text = rewritten(page.read_text(encoding="utf-8"), "\n\n".join(parts), (BEGIN, END))
+    write_text_atomically(page, text)
     Console().print(f"{page}: written", soft_wrap=True)
 
 

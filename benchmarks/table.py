@@ -136,17 +136,18 @@ def content(records: Sequence[Mapping[str, Any]], grown: Mapping[str, Any] | Non
     return "\n".join(lines)
 
 
-def rewritten(page: str, between: str) -> str:
+def rewritten(page: str, between: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """The page with other text between its markers.
 
     Raises:
         OptionError: it has not exactly one pair of markers.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in before + after:
-        raise OptionError(f"the page needs one {BEGIN} and, behind it, one {END}; put them in")
-    return f"{before}{BEGIN}\n\n{between}\n\n{END}{after}"
+    first, last = marks
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in rest or last in before + after:
+        raise OptionError(f"the page needs one {first} and, behind it, one {last}; put them in")
+    return f"{before}{first}\n\n{between}\n\n{last}{after}"
 
 
 def main(

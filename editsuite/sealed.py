@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,3 +93,30 @@ def unseal(path: Path, *, mapped: bool = False) -> Sealed:
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     return Sealed(load(content), header.get("__metadata__", {}))
+
+
+def unseal_known(
+    folder: Path, stem: str, identity: str, *, what: str
+) -> Mapping[str, Tensor] | None:
+    """The tensors of a kept file that says what it is; what cannot be trusted is removed.
+
+    Args:
+        folder: where it is kept.
+        stem: its name.
+        identity: what the file's ``identity`` must be.
+        what: what is kept, for the warning.
+
+    Returns:
+        The tensors, or None where none is kept.
+    """
+    for path in find_sealed(folder, stem):
+        try:
+            held = unseal(path)
+            if held.metadata.get("identity") == identity:
+                return held.tensors
+            reason = f"{path} is foreign: it holds {held.metadata.get('identity')}"
+        except ChainError as error:
+            reason = str(error)
+        warnings.warn(f"{what}: {reason}; computed anew", stacklevel=3)
+        path.unlink()
+    return None

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from editsuite.cards import tiny_model
-from editsuite.editors.gradients import Prompts, gradient_parts, map_shapes, states_entering
+from editsuite.editors.gradients import Prompts, gradient_parts, map_shapes
 from editsuite.editors.hypernetwork import EPSILON, Hypernetwork
 from editsuite.editors.hypernetwork_file import write_hypernetwork
-from editsuite.engine import DecoderStack
+from editsuite.engine import DecoderStack, states_entering
 from editsuite.facts import EditRequest, target_tokens
 
 LAYERS = (2, 3)

@@ -49,7 +49,7 @@ def test_the_papers_table_has_its_thirteen_rows() -> None:
 def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing here")
-    with pytest.raises(OptionError, match="markers"):
+    with pytest.raises(OptionError, match="the page needs one"):
         main(page=page, baselines=tmp_path)
     assert page.read_text() == "nothing here"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

@@ -482,8 +482,8 @@ def test_the_matrix_behind_which_it_stands_is_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"eps": 0}, "eps is 0, so that no prompt"),
-        ({"eps": -1.0}, "eps is -1.0; the least is 0"),
+        ({"eps": 0}, "eps is 0.0; it must be above 0"),
+        ({"eps": -1.0}, "eps is -1.0; it must be above 0"),
         ({"eps": float("nan")}, "eps is nan"),
         ({"eps": float("inf")}, "eps is inf"),
         ({"eps": "1"}, "a value of type float is needed"),

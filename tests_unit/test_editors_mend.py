@@ -32,11 +32,11 @@ from torch import Tensor
 from editsuite.cards import tiny_model
 from editsuite.chains import Chain, Editing, ModelState, open_chain
 from editsuite.editors import LowRank, Update, method
-from editsuite.editors.gradients import gradient_parts, states_entering
+from editsuite.editors.gradients import gradient_parts
 from editsuite.editors.hypernetwork import EPSILON, Hypernetwork, Normaliser, Parts
 from editsuite.editors.hypernetwork_file import read_hypernetwork
 from editsuite.editors.mend import BoundMend
-from editsuite.engine import DecoderStack
+from editsuite.engine import DecoderStack, states_entering
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest
 
@@ -186,7 +186,7 @@ def test_the_edit_is_of_the_model_as_it_stands_and_leaves_it_alone(
 
 def test_the_record_names_its_facts(tmp_path: Path) -> None:
     record = bound_of("llama", tmp_path).edit(FACTS).record
-    assert record["facts"] == "s0,s1,s2"
+    assert record["facts"] == "s0, s1, s2"
     norms = [float(str(v)) for k, v in record.items() if k.startswith("update_norm.")]
     assert len(norms) == 6
     assert record["update_norm"] == pytest.approx(float(np.linalg.norm(norms)), rel=1e-5)

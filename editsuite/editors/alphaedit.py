@@ -28,9 +28,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from editsuite.editors.batch import BatchEditor, BatchHyperparameters, ground_of, positive
+from editsuite.editors.batch import BatchEditor, ground_of
 from editsuite.editors.earlier import EarlierKeys
-from editsuite.editors.hyperparameters import bounded, read_hyperparameters
+from editsuite.editors.hyperparameters import (
+    SearchHyperparameters,
+    bounded,
+    read_hyperparameters,
+)
 from editsuite.editors.nullspace import NullSpace
 from editsuite.editors.protocol import Update
 from editsuite.editors.spread import Written
@@ -38,7 +42,7 @@ from editsuite.engine import DecoderStack
 
 
 @dataclass(frozen=True)
-class AlphaEditHyperparameters(BatchHyperparameters):
+class AlphaEditHyperparameters(SearchHyperparameters):
     """AlphaEdit's hyperparameters, named as in the reference; defaults for Llama-like models.
 
     Attributes:
@@ -46,8 +50,8 @@ class AlphaEditHyperparameters(BatchHyperparameters):
         L2: what holds the change small; above 0.
     """
 
-    nullspace_threshold: float = bounded(2e-2, least=0)
-    L2: float = bounded(10.0, least=0)
+    nullspace_threshold: float = bounded(2e-2, above=0)
+    L2: float = bounded(10.0, above=0)
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,6 @@ class AlphaEdit:
     ) -> BoundAlphaEdit:
         """See ``editsuite.editors.protocol.Method``."""
         settings = read_hyperparameters(AlphaEditHyperparameters, hyperparameters, method=self.name)
-        for name in ("nullspace_threshold", "L2"):
-            positive(settings, name, method=self.name)
         ground = ground_of(stack, layers, settings, seed=seed, cache=cache, method=self.name)
         space = partial(NullSpace, threshold=settings.nullspace_threshold, cache=cache)
         spaces = {layer: space(covariance) for layer, covariance in ground.covariances.items()}

@@ -18,41 +18,12 @@ from torch import Tensor
 from editsuite.editors.batch_record import batch_record
 from editsuite.editors.contexts import context_prefixes
 from editsuite.editors.covariance import CovarianceSource, have_ready
-from editsuite.editors.hyperparameters import bounded
+from editsuite.editors.hyperparameters import SearchHyperparameters
 from editsuite.editors.protocol import Update
 from editsuite.editors.spread import Targets, Written, find_targets, write_targets
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest
-
-
-@dataclass(frozen=True)
-class BatchHyperparameters:
-    """Hyperparameters of the search and of the statistics, named as in the reference.
-
-    Attributes:
-        v_num_grad_steps: evaluations of the loss; one less update (as in the reference).
-        v_lr: Adam's learning rate.
-        v_weight_decay: weight of ``|delta| / |z_0|^2``.
-        clamp_norm_factor: largest ``|delta|`` in units of ``|z_0|``.
-        kl_factor: weight of the essence term.
-        early_stop: loss under which the search ends (0.05 in the reference's code).
-        n_contexts: context prefixes, the empty one included (6 in the reference).
-        mom2_corpus: the text ``C`` is computed from; see ``editsuite.editors.covariance``.
-        mom2_n_tokens: tokens of that text at most.
-        resume: use the fast forward pass; the slow twin gives the same update.
-    """
-
-    v_num_grad_steps: int = bounded(25, least=1)
-    v_lr: float = bounded(0.5, least=0)
-    v_weight_decay: float = bounded(1e-3, least=0)
-    clamp_norm_factor: float = bounded(4.0, least=0)
-    kl_factor: float = bounded(0.0625, least=0)
-    early_stop: float = 5e-2
-    n_contexts: int = bounded(6, least=1)
-    mom2_corpus: str = "self"
-    mom2_n_tokens: int = bounded(100_000, least=2)
-    resume: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +54,7 @@ class Ground:
 def ground_of(
     stack: DecoderStack,
     layers: Sequence[int],
-    settings: BatchHyperparameters,
+    settings: SearchHyperparameters,
     *,
     seed: int,
     cache: Path,
@@ -111,17 +82,6 @@ def ground_of(
     )
 
 
-def positive(settings: BatchHyperparameters, name: str, *, method: str) -> None:
-    """Refuse a hyperparameter that must be above 0, for else nothing holds other knowledge.
-
-    Raises:
-        OptionError: it is 0 or less.
-    """
-    value = getattr(settings, name)
-    if value <= 0:
-        raise OptionError(f"{method}: {name} is {value:g}; it must be above 0")
-
-
 @dataclass(frozen=True)
 class BatchEditor:
     """A method bound to a model; see ``editsuite.editors.protocol.BoundEditor``.
@@ -132,7 +92,7 @@ class BatchEditor:
     """
 
     ground: Ground
-    settings: BatchHyperparameters
+    settings: SearchHyperparameters
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Putting a change onto a weight."""
+"""A change of a weight: how large it is, and how it is put on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ def steps(change: Change) -> Iterator[Tensor]:
     for column in range(change.output.shape[1]):
         # A product and then a sum: one fused step would round otherwise on another device.
         yield torch.outer(change.output[:, column], change.input[:, column])
+
+
+def norm_of(change: Change) -> float:
+    """Frobenius norm; of factors without making their product."""
+    if isinstance(change, Dense):
+        return float(change.delta.double().norm())
+    left, right = (f.double().T @ f.double() for f in (change.output, change.input))
+    return float((left * right).sum().clamp(min=0).sqrt())
 
 
 def add(total: Tensor, change: Change, *, transposed: bool) -> None:

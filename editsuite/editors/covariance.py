@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -24,9 +23,9 @@ from editsuite.editors.corpus import read_corpus
 from editsuite.editors.covariance_file import read_covariance, write_covariance
 from editsuite.editors.moments import Moment, second_moments
 from editsuite.engine import DecoderStack, one_thread
-from editsuite.errors import ChainError, OptionError
+from editsuite.errors import OptionError
 from editsuite.files import sha256_of
-from editsuite.sealed import find_sealed, seal, unseal
+from editsuite.sealed import seal, unseal_known
 
 #: Tokens of one sequence; longer texts are cut into pieces of this length.
 WINDOW = 256
@@ -112,17 +111,8 @@ class CovarianceSource:
 
     def _kept(self) -> Tensor | None:
         """The matrix on disk; what cannot be trusted is removed with a warning."""
-        for path in find_sealed(*self._place):
-            try:
-                held = unseal(path)
-                if held.metadata.get("identity") == json.dumps(self.identity):
-                    return held.tensors["mom2"].double()
-                reason = f"{path} is foreign: it holds {held.metadata.get('identity')}"
-            except ChainError as error:
-                reason = str(error)
-            warnings.warn(f"covariance: {reason}; computed anew", stacklevel=2)
-            path.unlink()
-        return None
+        kept = unseal_known(*self._place, json.dumps(self.identity), what="covariance")
+        return None if kept is None else kept["mom2"].double()
 
     def _keep(self, moment: Moment) -> Tensor:
         mean = (moment.total / moment.count).float()

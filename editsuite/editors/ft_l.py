@@ -29,11 +29,13 @@ import torch
 from torch import Tensor
 
 from editsuite.editors.hyperparameters import bounded, read_hyperparameters
+from editsuite.editors.lookup import bare_rows
 from editsuite.editors.protocol import Dense, Recorded, Update
+from editsuite.editors.single import names_of, one_layer
 from editsuite.editors.target_loss import TargetLoss
 from editsuite.engine import DecoderStack, batches
-from editsuite.errors import EditError, OptionError
-from editsuite.facts import EditRequest, TokenizedTarget, target_tokens
+from editsuite.errors import EditError
+from editsuite.facts import EditRequest
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,9 @@ class FtLHyperparameters:
             its tokens of the prompt's last position.
     """
 
-    lr: float = bounded(5e-4, least=1e-12)
+    lr: float = bounded(5e-4, above=0)
     num_steps: int = bounded(25, least=1)
-    norm_constraint: float = bounded(5e-4, least=1e-12)
+    norm_constraint: float = bounded(5e-4, above=0)
     early_stop: float = 1e-2
     objective: Literal["target_new", "prompt_last"] = "target_new"
 
@@ -77,12 +79,7 @@ class FtL:
     ) -> BoundFtL:
         """See ``editsuite.editors.protocol.Method``; nothing is drawn and nothing is kept."""
         settings = read_hyperparameters(FtLHyperparameters, hyperparameters, method=self.name)
-        if len(layers) != 1:
-            raise OptionError(
-                f"{self.name} edits one layer, {len(layers)} were given; name the layers apart "
-                "(--edit-layers 5,20) for one chain each"
-            )
-        return BoundFtL(stack, layers[0], settings)
+        return BoundFtL(stack, one_layer(layers, method=self.name), settings)
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class BoundFtL:
             EditError: a prompt is longer than the model reads, or a loss is not finite.
         """
         started = time.perf_counter()
-        rows = _rows(self.stack, requests)
+        rows = bare_rows(self.stack, requests)
         weight = self.stack.loaded.down_proj_weight(self.layer)
         shape = weight.T.shape if self.stack.loaded.family.transposed else weight.shape
         delta = torch.zeros(shape, dtype=torch.float32, device=weight.device)
@@ -129,7 +126,7 @@ class BoundFtL:
                 f"{len(losses) - 1}; edit in float32, lower lr, or stop the chain before this edit"
             )
         record: dict[str, Recorded] = {
-            "facts": ",".join(request.id for request in requests),
+            "facts": names_of(requests),
             "layer": self.layer,
             "nll_before": losses[0],
             "nll_after": losses[-1],
@@ -179,14 +176,3 @@ def _loss(parts: Sequence[TargetLoss], delta: Tensor, facts: int) -> tuple[float
         total += loss
         gradient += slope
     return total / facts, gradient / facts
-
-
-def _rows(stack: DecoderStack, requests: Sequence[EditRequest]) -> list[TokenizedTarget]:
-    rows = [target_tokens(stack.loaded.tokenizer, r.prompt, r.target_new) for r in requests]
-    for request, row in zip(requests, rows, strict=True):
-        if len(row.ids) > stack.loaded.card.context_length:
-            raise EditError(
-                f"fact {request.id}: prompt and target are {len(row.ids)} tokens long, the model "
-                f"reads {stack.loaded.card.context_length}; shorten the prompt"
-            )
-    return rows

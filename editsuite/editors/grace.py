@@ -37,8 +37,8 @@ from editsuite.editors.lookup import LookupStates, lookup_states
 from editsuite.editors.protocol import Recorded, Update
 from editsuite.editors.readout import plain_readout, resumed_readout
 from editsuite.editors.replacement import Replacement, cold_start, find_replacement
+from editsuite.editors.single import one_layer, one_request
 from editsuite.engine import DecoderStack
-from editsuite.errors import EditError, OptionError
 from editsuite.facts import EditRequest
 
 
@@ -58,7 +58,7 @@ class GraceHyperparameters:
         resume: use the fast forward pass; the slow twin gives the same value.
     """
 
-    eps: float = bounded(1.0, least=0)
+    eps: float = bounded(1.0, above=0)
     eps_unit: Literal["absolute", "relative"] = "absolute"
     n_iter: int = bounded(50, least=1)
     edit_lr: float = bounded(1.0, least=0)
@@ -92,17 +92,9 @@ class Grace:
             CardError: the model has no such layer.
         """
         settings = read_hyperparameters(GraceHyperparameters, hyperparameters, method=self.name)
-        if settings.eps == 0:
-            raise OptionError(
-                "grace: eps is 0, so that no prompt would ever meet its key; give a radius above 0"
-            )
-        if len(layers) != 1:
-            raise OptionError(
-                f"grace edits one layer, {len(layers)} were given; name the layers apart "
-                "(--edit-layers 20,28) for one chain each"
-            )
-        stack.loaded.layer_name(layers[0])
-        return BoundGrace(stack, layers[0], settings, seed)
+        layer = one_layer(layers, method=self.name)
+        stack.loaded.layer_name(layer)
+        return BoundGrace(stack, layer, settings, seed)
 
 
 @dataclass(frozen=True)
@@ -153,11 +145,7 @@ class BoundGrace:
             EditError: more than one request, a prompt too long, or a loss that is not finite.
             ChainError: another method's adapter is in place.
         """
-        if len(requests) != 1:
-            raise EditError(
-                f"grace edits one fact at a time, {len(requests)} were given; use batch size 1"
-            )
-        request, started = requests[0], time.perf_counter()
+        request, started = one_request(requests, method="grace"), time.perf_counter()
         codebook = codebook_of(self.stack, self.layer)
         with self.stack.adapted(None):
             states = lookup_states(self.stack, (query_row(self.stack, request),), self.layer)

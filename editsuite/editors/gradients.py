@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from editsuite.editors.hypernetwork import MapShape, Parts
-from editsuite.engine import DecoderStack, Places, sight
+from editsuite.engine import DecoderStack, Places, run_packed
 from editsuite.facts import TokenizedTarget
 
 
@@ -68,14 +68,6 @@ def map_shapes(stack: DecoderStack, layers: Sequence[int]) -> tuple[MapShape, ..
     return tuple(shapes)
 
 
-@torch.no_grad()
-def states_entering(stack: DecoderStack, ids: Tensor, places: Places, layer: int) -> Tensor:
-    """The states that enter a layer, ``[tokens, hidden]``, of packed tokens."""
-    positions = places.position[None]
-    hidden = stack.embed(ids[None], positions)
-    return run_layers(stack, hidden[0], places, 0, layer)
-
-
 def logits_above(
     stack: DecoderStack, hidden: Tensor, places: Places, layer: int, read: Tensor
 ) -> Tensor:
@@ -88,22 +80,7 @@ def logits_above(
         layer: first layer to run.
         read: columns.
     """
-    return stack.logits(run_layers(stack, hidden, places, layer, stack.depth).index_select(0, read))
-
-
-def run_layers(
-    stack: DecoderStack, hidden: Tensor, places: Places, start: int, stop: int
-) -> Tensor:
-    """Run layers ``start`` to ``stop`` (excluded) on a packed row, ``[tokens, hidden]``."""
-    positions = places.position[None]
-    return stack.run(
-        hidden[None],
-        start=start,
-        stop=stop,
-        positions=positions,
-        mask=sight(places, places),
-        key_positions=positions,
-    )[0]
+    return stack.logits(run_packed(stack, hidden, places, layer, stack.depth).index_select(0, read))
 
 
 def target_losses(logits: Tensor, prompts: Prompts) -> Tensor:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from editsuite.editors.lookup import LookupRow, lookup_states
+from editsuite.editors.lookup import LookupRow, check_length, lookup_states
 from editsuite.engine import DecoderStack
-from editsuite.errors import EditError
 from editsuite.facts import EditRequest, load_facts, target_tokens
 
 #: Built-in facts whose prompts are compared, each with each: 2016 pairs.
@@ -29,12 +28,7 @@ def query_row(stack: DecoderStack, request: EditRequest) -> LookupRow:
     tokens = target_tokens(stack.loaded.tokenizer, request.prompt, request.target_new)
     context, target = tokens.context_ids, tokens.target_ids
     row = LookupRow(context + target[:-1], len(context) - 1, len(context), target)
-    limit = stack.loaded.card.context_length
-    if len(row.ids) > limit:
-        raise EditError(
-            f"fact {request.id}: the prompt is {len(row.ids)} tokens long with its target, the "
-            f"model reads {limit}; shorten the prompt"
-        )
+    check_length(stack, request, len(row.ids))
     return row
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from editsuite.engine import DecoderStack, PaddedBatch, at_least_float32, causal_mask, pad
 from editsuite.errors import EditError
-from editsuite.facts import EditRequest, subject_last_token, target_tokens
+from editsuite.facts import EditRequest, TokenizedTarget, subject_last_token, target_tokens
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,34 @@ def lookup_rows(
     ids = tuple(tokenizer(essence)["input_ids"])
     lookup = subject_last_token(tokenizer, essence, request.subject)
     rows.append(LookupRow(ids, lookup, len(ids), ()))
-    longest = max(len(row.ids) for row in rows)
-    if longest > stack.loaded.card.context_length:
-        raise EditError(
-            f"fact {request.id}: the prompt is {longest} tokens long with its context prefix, the "
-            f"model reads {stack.loaded.card.context_length}; shorten the prompt"
-        )
+    check_length(stack, request, max(len(row.ids) for row in rows))
     return tuple(rows)
+
+
+def check_length(stack: DecoderStack, request: EditRequest, tokens: int) -> None:
+    """See that the model reads so many tokens.
+
+    Raises:
+        EditError: it does not.
+    """
+    limit = stack.loaded.card.context_length
+    if tokens > limit:
+        raise EditError(
+            f"fact {request.id}: prompt and target, with what is set before them, are {tokens} "
+            f"tokens long, the model reads {limit}; shorten the prompt"
+        )
+
+
+def bare_rows(stack: DecoderStack, requests: Sequence[EditRequest]) -> list[TokenizedTarget]:
+    """Prompts without a prefix, and their targets, as tokens.
+
+    Raises:
+        EditError: one is longer than the model reads.
+    """
+    rows = [target_tokens(stack.loaded.tokenizer, r.prompt, r.target_new) for r in requests]
+    for request, row in zip(requests, rows, strict=True):
+        check_length(stack, request, len(row.ids))
+    return rows
 
 
 @torch.no_grad()

@@ -32,20 +32,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from editsuite.editors.batch import BatchEditor, BatchHyperparameters, ground_of, positive
-from editsuite.editors.hyperparameters import bounded, read_hyperparameters
+from editsuite.editors.batch import BatchEditor, ground_of
+from editsuite.editors.hyperparameters import (
+    SearchHyperparameters,
+    bounded,
+    read_hyperparameters,
+)
 from editsuite.engine import DecoderStack
 
 
 @dataclass(frozen=True)
-class MemitHyperparameters(BatchHyperparameters):
+class MemitHyperparameters(SearchHyperparameters):
     """MEMIT's hyperparameters, named as in the reference; defaults for Llama-like models.
 
     Attributes:
         mom2_update_weight: ``lambda``, what the covariance weighs against the batch; above 0.
     """
 
-    mom2_update_weight: float = bounded(15_000.0, least=0)
+    mom2_update_weight: float = bounded(15_000.0, above=0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,6 @@ class Memit:
     ) -> BoundMemit:
         """See ``editsuite.editors.protocol.Method``."""
         settings = read_hyperparameters(MemitHyperparameters, hyperparameters, method=self.name)
-        positive(settings, "mom2_update_weight", method=self.name)
         ground = ground_of(stack, layers, settings, seed=seed, cache=cache, method=self.name)
         return BoundMemit(ground, settings)
 

@@ -9,6 +9,7 @@ sequence the network meets gradients of a model it was never trained for.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,22 +20,24 @@ import torch
 from torch import Tensor
 
 from editsuite.cards import ModelCard
+from editsuite.editors.change import norm_of
 from editsuite.editors.gradients import (
     Prompts,
     changed,
     gradient_parts,
     logits_above,
-    states_entering,
     target_losses,
 )
-from editsuite.editors.hypernetwork import Hypernetwork, Parts
+from editsuite.editors.hypernetwork import Hypernetwork
 from editsuite.editors.hypernetwork_file import HypernetworkFile, read_hypernetwork
 from editsuite.editors.hypernetwork_fit import SHIPPED, check_fit, check_layers, path_of
 from editsuite.editors.hyperparameters import read_hyperparameters
+from editsuite.editors.lookup import bare_rows
 from editsuite.editors.protocol import LowRank, Recorded, Update
-from editsuite.engine import DecoderStack, one_thread
+from editsuite.editors.single import names_of
+from editsuite.engine import DecoderStack, one_thread, states_entering
 from editsuite.errors import EditError
-from editsuite.facts import EditRequest, target_tokens
+from editsuite.facts import EditRequest
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class BoundMend:
     def _edit(self, requests: Sequence[EditRequest]) -> Update:
         started, net = time.perf_counter(), self._net
         ordered = sorted(requests, key=lambda request: request.digest)
-        prompts = self._prompts(ordered)
+        prompts = Prompts.of(bare_rows(self.stack, ordered), self.stack.device)
         layer = min(self.file.layers)
         hidden = states_entering(self.stack, prompts.ids, prompts.places, layer)
         before, gradients = gradient_parts(self.stack, net.shapes, prompts, hidden, layer)
@@ -152,49 +155,32 @@ class BoundMend:
             name: LowRank(p.output.T.contiguous(), p.input.T.contiguous())
             for name, p in updates.items()
         }
-        return Update(factors, self._record(requests, before, after, updates, started))
-
-    def _prompts(self, requests: Sequence[EditRequest]) -> Prompts:
-        loaded = self.stack.loaded
-        prompts = [target_tokens(loaded.tokenizer, r.prompt, r.target_new) for r in requests]
-        for request, prompt in zip(requests, prompts, strict=True):
-            if len(prompt.ids) > loaded.card.context_length:
-                raise EditError(
-                    f"fact {request.id}: prompt and target are {len(prompt.ids)} tokens long, the "
-                    f"model reads {loaded.card.context_length}; shorten the prompt"
-                )
-        return Prompts.of(prompts, self.stack.device)
+        return Update(factors, self._record(requests, before, after, factors, started))
 
     def _record(
         self,
         requests: Sequence[EditRequest],
         before: Tensor,
         after: Tensor,
-        updates: Mapping[str, Parts],
+        factors: Mapping[str, LowRank],
         started: float,
     ) -> dict[str, Recorded]:
-        norms = {name: _norm(parts) for name, parts in updates.items()}
+        norms = {name: norm_of(change) for name, change in factors.items()}
         return {
-            "facts": ",".join(request.id for request in requests),
+            "facts": names_of(requests),
             "nll_before": float(before.mean()),
             "nll_after": float(after.mean()),
-            "parts": sum(len(parts.owner) for parts in updates.values()),
-            "update_norm": float(torch.tensor(list(norms.values())).norm()),
+            "parts": sum(change.input.shape[1] for change in factors.values()),
+            "update_norm": math.hypot(*norms.values()),
             **{f"update_norm.{name}": norm for name, norm in norms.items()},
             "seconds": time.perf_counter() - started,
         }
 
 
-def _norm(parts: Parts) -> float:
-    """Frobenius norm of the sum of the parts, without forming it."""
-    inner = (parts.input @ parts.input.T) * (parts.output @ parts.output.T)
-    return float(inner.sum().clamp(min=0).sqrt())
-
-
 def _finite(values: Tensor, requests: Sequence[EditRequest], what: str) -> None:
     if not bool(torch.isfinite(values).all()):
-        names = ", ".join(request.id for request in requests[:3])
         raise EditError(
-            f"mend, fact {names}: {what} is not finite; the model is broken after the edits so "
-            "far, or its weights overflow in this dtype: look at fewer edits or use float32"
+            f"mend, fact {names_of(requests)}: {what} is not finite; the model is broken after the "
+            "edits so far, or its weights overflow in this dtype: look at fewer edits, or use "
+            "float32"
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +19,8 @@ from torch import Tensor
 
 from editsuite.editors.covariance import CovarianceSource
 from editsuite.engine import one_thread
-from editsuite.errors import ChainError, OptionError
-from editsuite.sealed import find_sealed, seal, unseal
+from editsuite.errors import OptionError
+from editsuite.sealed import seal, unseal_known
 
 VERSION = 1
 
@@ -59,11 +58,11 @@ class NullSpace:
         folder = self._cache / "nullspace"
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):
-            kept = _kept(folder, key, told)
+            kept = unseal_known(folder, key, told, what="null space")
             if kept is None:
-                kept = self._computed()
-                seal(folder, key, {"basis": kept}, {"identity": told})
-        return kept.double()
+                kept = {"basis": self._computed()}
+                seal(folder, key, kept, {"identity": told})
+        return kept["basis"].double()
 
     def _computed(self) -> Tensor:
         with one_thread():
@@ -78,17 +77,3 @@ class NullSpace:
         # Rounded before it is first used: fresh or read back, the space is the same bits.
         basis: Tensor = vectors[:, inside].float()
         return basis
-
-
-def _kept(folder: Path, key: str, told: str) -> Tensor | None:
-    for path in find_sealed(folder, key):
-        try:
-            held = unseal(path)
-            if held.metadata.get("identity") == told:
-                return held.tensors["basis"]
-            reason = f"{path} is foreign: it holds {held.metadata.get('identity')}"
-        except ChainError as error:
-            reason = str(error)
-        warnings.warn(f"null space: {reason}; computed anew", stacklevel=2)
-        path.unlink()
-    return None

@@ -15,6 +15,7 @@ from editsuite.engine import (
     Places,
     Tail,
     at_least_float32,
+    run_packed,
     sight,
     written_out,
 )
@@ -55,15 +56,7 @@ def _before(stack: DecoderStack, states: LookupStates, layer: int, earlier: Plac
     if len(earlier):
         parts = [states.hidden[i, : row.lookup] for i, row in enumerate(states.rows)]
         with torch.no_grad():
-            stack.run(
-                torch.cat(parts)[None],
-                start=layer + 1,
-                stop=stack.depth,
-                positions=earlier.position[None],
-                mask=sight(earlier, earlier),
-                key_positions=earlier.position[None],
-                cache=cache,
-            )
+            run_packed(stack, torch.cat(parts), earlier, layer + 1, stack.depth, cache=cache)
     return cache.frozen()
 
 

@@ -27,47 +27,28 @@ from torch import Tensor
 
 from editsuite.editors.contexts import context_prefixes
 from editsuite.editors.covariance import CovarianceSource
-from editsuite.editors.hyperparameters import bounded, read_hyperparameters
+from editsuite.editors.hyperparameters import SearchHyperparameters, read_hyperparameters
 from editsuite.editors.lookup import LookupStates, lookup_rows, lookup_states
 from editsuite.editors.protocol import LowRank, Recorded, Update
 from editsuite.editors.readout import plain_readout, resumed_readout
+from editsuite.editors.single import one_layer, one_request
 from editsuite.editors.value import FoundValue, find_value
 from editsuite.engine import DecoderStack
-from editsuite.errors import EditError, OptionError
+from editsuite.errors import EditError
 from editsuite.facts import EditRequest
 
 
 @dataclass(frozen=True)
-class RomeHyperparameters:
+class RomeHyperparameters(SearchHyperparameters):
     """ROME's hyperparameters, named as in the reference; defaults for Llama-like models.
 
     Attributes:
-        v_num_grad_steps: evaluations of the loss; one less update (as in the reference).
-        v_lr: Adam's learning rate.
-        v_weight_decay: weight of ``|delta| / |v_0|^2``.
-        clamp_norm_factor: largest ``|delta|`` in units of ``|v_0|``.
-        kl_factor: weight of the essence term.
-        early_stop: loss under which the search ends (0.05 in the reference's code).
-        n_contexts: context prefixes, the empty one included (the reference draws 21).
         mom2_adjustment: use the covariance ``C``; without it ``C = I`` ("w/o C", paper D.1).
-        mom2_corpus: the text ``C`` is computed from; see ``editsuite.editors.covariance``.
-        mom2_n_tokens: tokens of that text at most.
         denominator_key: which key closes the equation, ``bare`` (ROME) or ``averaged`` (r-ROME).
-        resume: use the fast forward pass; the slow twin gives the same update.
     """
 
-    v_num_grad_steps: int = bounded(25, least=1)
-    v_lr: float = bounded(0.5, least=0)
-    v_weight_decay: float = bounded(1e-3, least=0)
-    clamp_norm_factor: float = bounded(4.0, least=0)
-    kl_factor: float = bounded(0.0625, least=0)
-    early_stop: float = 5e-2
-    n_contexts: int = bounded(6, least=1)
     mom2_adjustment: bool = True
-    mom2_corpus: str = "self"
-    mom2_n_tokens: int = bounded(100_000, least=2)
     denominator_key: Literal["bare", "averaged"] = "bare"
-    resume: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,18 +75,14 @@ class Rome:
         settings = read_hyperparameters(
             RomeHyperparameters, {**hyperparameters, **self.variant}, method=self.name
         )
-        if len(layers) != 1:
-            raise OptionError(
-                f"{self.name} edits one layer, {len(layers)} were given; name the layers apart "
-                "(--edit-layers 5,20) for one chain each"
-            )
+        layer = one_layer(layers, method=self.name)
         prefixes = context_prefixes(stack, n=settings.n_contexts, seed=seed, cache=cache)
         covariance = (
-            CovarianceSource(stack, layers[0], settings.mom2_corpus, settings.mom2_n_tokens, cache)
+            CovarianceSource(stack, layer, settings.mom2_corpus, settings.mom2_n_tokens, cache)
             if settings.mom2_adjustment
             else None
         )
-        return BoundRome(stack, layers[0], settings, prefixes, covariance)
+        return BoundRome(stack, layer, settings, prefixes, covariance)
 
 
 @dataclass(frozen=True)
@@ -146,11 +123,7 @@ class BoundRome:
             EditError: more than one request, a loss that is not finite, or a key for which the
                 equation has no solution.
         """
-        if len(requests) != 1:
-            raise EditError(
-                f"rome edits one fact at a time, {len(requests)} were given; use batch size 1"
-            )
-        request, started = requests[0], time.perf_counter()
+        request, started = one_request(requests, method="rome"), time.perf_counter()
         rows = lookup_rows(self.stack, request, self.prefixes)
         states = lookup_states(self.stack, rows, self.layer)
         way = resumed_readout if self.settings.resume else plain_readout

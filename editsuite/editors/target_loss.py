@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from editsuite.editors.lookup import caught
 from editsuite.editors.readout import open_tail
-from editsuite.engine import Asked, DecoderStack, LayerCache, Places, sight
+from editsuite.engine import Asked, DecoderStack, LayerCache, Places, states_entering
 from editsuite.engine.linear import Product
 from editsuite.facts import TokenizedTarget
 
@@ -84,21 +85,9 @@ class TargetLoss:
         return float(loss.detach()), self.product(back.float().T, self.keys.T, None)
 
 
-@torch.no_grad()
 def _below(stack: DecoderStack, layer: int, ids: Tensor, places: Places) -> tuple[Tensor, Tensor]:
     """Keys and states of the edited layer, ``[tokens, ...]`` of a packed row."""
-    caught: list[Tensor] = []
     module = stack.layers[layer].get_submodule(stack.loaded.family.down_proj)
-    handle = module.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    try:
-        hidden = stack.run(
-            stack.embed(ids[None], places.position[None]),
-            start=0,
-            stop=layer + 1,
-            positions=places.position[None],
-            mask=sight(places, places),
-            key_positions=places.position[None],
-        )
-    finally:
-        handle.remove()
-    return caught[0][0].float(), hidden[0]
+    with caught(module, inputs=True) as keys:
+        hidden = states_entering(stack, ids, places, layer + 1)
+    return keys[0][0].float(), hidden

@@ -10,6 +10,7 @@ from editsuite.engine.cache import LayerCache
 from editsuite.engine.generation import generate
 from editsuite.engine.linear import one_thread, threads_keep_bits
 from editsuite.engine.mask import causal_mask
+from editsuite.engine.packed import run_packed, states_entering
 from editsuite.engine.packing import Places, sight
 from editsuite.engine.resume import ResumeCache
 from editsuite.engine.scoring import Continuation, Scored, score
@@ -36,8 +37,10 @@ __all__ = [
     "generate",
     "one_thread",
     "pad",
+    "run_packed",
     "score",
     "sight",
+    "states_entering",
     "threads_keep_bits",
     "written_out",
 ]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editsuite.editors.gradients import run_layers, states_entering
-from editsuite.engine import DecoderStack, Places, ResumeCache
+from editsuite.engine import DecoderStack, Places, ResumeCache, run_packed, states_entering
 from editsuite.training.lessons import Lesson
 
 #: Bytes of kept states in memory; what does not fit is computed anew.
@@ -63,7 +62,7 @@ class KeptStates:
         entering = states_entering(stack, ids, places, self._layer)
         prompt, rephrase, locality = torch.split(entering, [len(ids) for ids in sequences])
         alone = Places.of([(0, len(sequences[-1]))], stack.device)
-        final = run_layers(stack, locality, alone, self._layer, stack.depth)
+        final = run_packed(stack, locality, alone, self._layer, stack.depth)
         final = final[list(lesson.held)]
         parts = {"prompt": prompt, "rephrase": rephrase, "locality": locality, "final": final}
         return {name: part.clone() for name, part in parts.items()}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from editsuite.editors.change import norm_of
 from editsuite.editors.covariance import CovarianceSource
-from editsuite.editors.easyedit.changes import change_of, squared_norm, weights_of
+from editsuite.editors.easyedit.changes import change_of, weights_of
 from editsuite.editors.easyedit.loading import Modules
 from editsuite.editors.easyedit.memory import Memory
 from editsuite.editors.easyedit.priming import Given, prime
@@ -18,6 +20,7 @@ from editsuite.editors.easyedit.settings import Settings
 from editsuite.editors.easyedit.shield import shielded
 from editsuite.editors.easyedit.tree import Tree
 from editsuite.editors.protocol import Change, Recorded, Update
+from editsuite.editors.single import names_of, one_request
 from editsuite.engine import DecoderStack
 from editsuite.errors import EditError, listing
 from editsuite.facts import EditRequest, subject_span
@@ -89,11 +92,8 @@ class BoundEasyEdit:
             EditError: a fact that EasyEdit cannot be told, an error within its code, or a change
                 of a weight that the method has not declared.
         """
-        if len(requests) != 1 and not self.recipe.batches:
-            raise EditError(
-                f"{self.recipe.name} edits one fact at a time, {len(requests)} were given; use "
-                "batch size 1"
-            )
+        if not self.recipe.batches:
+            one_request(requests, method=self.recipe.name)
         started = time.perf_counter()
         told = [self._told(request, i) for i, request in enumerate(requests)]
         loaded, modules = self.stack.loaded, Modules(self.tree.root)
@@ -116,13 +116,12 @@ class BoundEasyEdit:
                 raise EditError(self._failed(requests, error, said.getvalue())) from error
         changes, weights = self._changes(deltas), weights_of(loaded, self.layers)
         record: dict[str, Recorded] = {
-            "facts": ",".join(request.id for request in requests),
+            "facts": names_of(requests),
             "layer": ",".join(map(str, self.layers)),
             "easyedit": self.tree.commit or self.tree.version,
             "printed_lines": len(said.getvalue().splitlines()),
-            "update_norm": sum(squared_norm(change) for change in changes.values()) ** 0.5,
-            "weight_norm_before": sum(float(w.float().norm()) ** 2 for w in weights.values())
-            ** 0.5,
+            "update_norm": math.hypot(*map(norm_of, changes.values())),
+            "weight_norm_before": math.hypot(*(float(w.float().norm()) for w in weights.values())),
             "seconds": time.perf_counter() - started,
         }
         update = Update(changes, record)

@@ -41,10 +41,3 @@ def change_of(delta: Any, loaded: LoadedModel, name: str) -> Change:
             return LowRank(leaving.contiguous(), entering.contiguous())
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
     raise EditError(f"EasyEdit's change of {name} has the shape {shapes}, which fits no weight")
-
-
-def squared_norm(change: Change) -> float:
-    """Squared Frobenius norm."""
-    if isinstance(change, Dense):
-        return float(change.delta.norm()) ** 2
-    return float(((change.output.T @ change.output) * (change.input.T @ change.input)).sum())

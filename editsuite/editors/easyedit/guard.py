@@ -26,9 +26,8 @@ def named(loaded: LoadedModel, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def right_padded(loaded: LoadedModel) -> Iterator[None]:
+def right_padded(tokenizer: Any) -> Iterator[None]:
     """EasyEdit counts target and subject positions from the left edge of each row."""
-    tokenizer: Any = loaded.tokenizer
     side, pad = tokenizer.padding_side, tokenizer.pad_token
     tokenizer.padding_side = "right"
     try:
@@ -53,13 +52,12 @@ def flags(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def tuples(loaded: LoadedModel) -> Iterator[None]:
+def tuples(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Layers that show their output to hooks as a tuple, as all did in EasyEdit's first years.
 
     Hooks of its older release take the first of it, and would take the first row of a tensor. The
     model itself is given what it expects.
     """
-    layers = [loaded.layer(index) for index in range(loaded.n_layers)]
     kinds = {type(layer): _tupled(type(layer)) for layer in layers}
     before = [type(layer) for layer in layers]
     for layer, kind in zip(layers, before, strict=True):

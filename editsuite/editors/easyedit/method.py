@@ -18,6 +18,7 @@ from editsuite.editors.easyedit.recipe import PREFIX, Recipe
 from editsuite.editors.easyedit.recipes import check_recipe
 from editsuite.editors.easyedit.settings import read_settings
 from editsuite.editors.easyedit.tree import find_tree
+from editsuite.editors.single import one_layer
 from editsuite.engine import DecoderStack
 from editsuite.errors import OptionError
 
@@ -72,11 +73,8 @@ class EasyEdit:
         """
         tree, recipe = find_tree(), self.recipe
         check_recipe(recipe, tree.root)
-        if len(layers) != 1 and not recipe.spans:
-            raise OptionError(
-                f"{self.name} edits one layer, {len(layers)} were given; name the layers apart "
-                "(--edit-layers 5,20) for one chain each"
-            )
+        if not recipe.spans:
+            one_layer(layers, method=self.name)
         modules = Modules(tree.root)
         kind = getattr(main_of(modules, recipe), recipe.settings)
         settings = read_settings(recipe, kind, tree, stack.loaded, layers, hyperparameters)

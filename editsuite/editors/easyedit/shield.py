@@ -50,9 +50,9 @@ def shielded(
         stack.enter_context(redirect_stdout(said))
         stack.enter_context(redirect_stderr(said))
         stack.enter_context(named(loaded, name))
-        stack.enter_context(right_padded(loaded))
+        stack.enter_context(right_padded(loaded.tokenizer))
         stack.enter_context(flags(loaded.model))
-        stack.enter_context(tuples(loaded))
+        stack.enter_context(tuples([loaded.layer(index) for index in range(loaded.n_layers)]))
         stack.enter_context(weights(loaded.model, parameters))
         stack.enter_context(torch.enable_grad())
         yield said
