@@ -1,0 +1,134 @@
+"""Items of a task, asked of a model in a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.utils import apply_template
+
+from editsuite.errors import MeasureError
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.task import ConfigurableTask
+
+    from editsuite.engine.harness import EngineLM
+
+#: Where a task file says what the right answer is, where that is not its target.
+GOLD = "gold"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said to one item.
+
+    Attributes:
+        doc: number of the item among the task's documents.
+        scores: of each of the task's metrics, the item's value.
+        gold: log-likelihood of the right answer after the item's prompt, nats a token.
+        reply: what was written, or the number of the option that is likeliest.
+    """
+
+    doc: int
+    scores: Mapping[str, float]
+    gold: float
+    reply: str
+
+
+class Asker:
+    """The prompts of a task's items, built once and asked of one state after another.
+
+    Args:
+        task: the task.
+        docs: numbers of the items among the task's documents.
+        seed: of the choice of examples, where the task draws them.
+    """
+
+    def __init__(self, task: ConfigurableTask, docs: Sequence[int], seed: int = 0) -> None:
+        self._task, self._docs = task, tuple(docs)
+        task.set_fewshot_seed(seed)
+        task.build_all_requests(samples=list(docs), rank=0, world_size=1)
+        self._documents = {instance.doc_id: instance.doc for instance in task.instances}
+
+    def ask(self, lm: EngineLM) -> tuple[Answer, ...]:
+        """Ask all items, and score the answers by the task's own metrics."""
+        instances: list[Instance] = self._task.instances
+        _reply(lm, instances)
+        self._task.apply_filters()
+        gold = self._gold(lm, instances)
+        found = {}
+        for doc, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
+            own = list(group)
+            (filtered,) = {key for one in own for key in one.filtered_resps}
+            replies = [one.filtered_resps[filtered] for one in own]
+            scores = self._task.process_results(own[0].doc, replies)
+            found[doc] = Answer(doc, _numbers(scores), gold[doc], _written(replies))
+        return tuple(found[doc] for doc in self._docs)
+
+    def _gold(self, lm: EngineLM, instances: Sequence[Instance]) -> dict[int, float]:
+        """Log-likelihood of the right answers; what options were scored is not asked again."""
+        from lm_eval.api.instance import Instance
+
+        asked, known = [], {}
+        for doc, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
+            own = list(group)
+            if own[0].request_type == "loglikelihood":
+                right = own[self._right_option(own[0].doc)]
+                known[doc] = right.resps[0][0] / _length(lm, right.args)
+                continue
+            context, document = own[0].args[0], own[0].doc
+            text = f"{self._task.config.target_delimiter}{self._target(document)}"
+            asked.append(Instance("loglikelihood", document, (context, text), 0, ("", doc, 1)))
+        _reply(lm, asked)
+        return known | {int(i.doc_id): i.resps[0][0] / _length(lm, i.args) for i in asked}
+
+    def _right_option(self, document: Mapping[str, Any]) -> int:
+        right = self._task.doc_to_target(document)
+        if isinstance(right, str):
+            right = self._task.doc_to_choice(document).index(right)
+        return int(right)
+
+    def _target(self, document: Mapping[str, Any]) -> str:
+        template = (self._task.config.metadata or {}).get(GOLD)
+        if template is not None:
+            return str(apply_template(template, document))
+        target = self._task.doc_to_target(document)
+        return str(target[0] if isinstance(target, list) else target)
+
+
+def _reply(lm: EngineLM, instances: Sequence[Instance]) -> None:
+    for kind in sorted({instance.request_type for instance in instances}):
+        own = [instance for instance in instances if instance.request_type == kind]
+        for instance, answer in zip(own, getattr(lm, kind)(own, disable_tqdm=True), strict=True):
+            instance.resps, instance.filtered_resps = [answer], {}
+
+
+def _length(lm: EngineLM, args: tuple[Any, ...]) -> int:
+    context, text = args
+    return max(1, len(lm.tok_encode(context + text)) - len(lm.tok_encode(context)))
+
+
+def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in scores.items() if isinstance(value, int | float)}
+
+
+def _written(replies: Iterable[Any]) -> str:
+    one, *more = replies
+    if isinstance(one, str):
+        return one
+    options = [log_prob for log_prob, _ in (one, *more)]
+    return str(options.index(max(options)))
+
+
+def accuracy_of(answers: Sequence[Answer], metric: str) -> float:
+    """Mean of a metric over the answers.
+
+    Raises:
+        MeasureError: the task has no such metric.
+    """
+    if not all(metric in answer.scores for answer in answers):
+        raise MeasureError(f"the task has no metric {metric!r}")
+    return sum(answer.scores[metric] for answer in answers) / len(answers)
