@@ -32,7 +32,7 @@ def test_the_interval_of_a_retention_covers_the_true_one(
     for _ in range(runs):
         before = rng.random(n) < right
         after = np.where(before, rng.random(n) < stays, rng.random(n) < gains)
-        found = retention("r", before, after)
+        found = retention("r", before.tolist(), after.tolist())
         held += found.low <= truth <= found.high
     # 95 % promised; a proportion this close to its edge is held a little more or less often.
     assert 0.93 <= held / runs <= 1.0
@@ -78,7 +78,7 @@ def test_nothing_right_before_says_nothing() -> None:
 def test_a_mean_change_is_students_paired_interval() -> None:
     rng = np.random.default_rng(1)
     before, after = rng.normal(-2, 1, 20), rng.normal(-2.5, 1, 20)
-    found = mean_change("gold", before, after, "nats")
+    found = mean_change("gold", before.tolist(), after.tolist(), "nats")
     wanted = stats.ttest_rel(after, before).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
     assert mean_change("gold", [1.0], [2.0], "nats").high == math.inf
