@@ -38,11 +38,14 @@ from editsuite.facts import EditRequest, FactSet
 from editsuite.training import (
     Evaluation,
     Lessons,
+    Passages,
+    PlainText,
     Recipe,
     Trained,
     Trainer,
     choose_lessons,
     notes_of,
+    passages_of,
 )
 from editsuite.training.lessons import Lesson, apart_from, lesson_of, order_of, spread
 from editsuite.training.states import KeptStates
@@ -57,7 +60,8 @@ QUICK = Recipe(
 
 
 def lessons_of(stack: DecoderStack, n: int) -> list[Lesson]:
-    return [lesson_of(fact, stack.loaded.tokenizer, 4) for fact in facts(n)]
+    passages = Passages(((5, 9, 11, 6, 5), (7, 8, 5)), {})
+    return [lesson_of(fact, stack.loaded.tokenizer, 4, passages) for fact in facts(n)]
 
 
 def ask(stack: DecoderStack, net: Hypernetwork, lessons: list[Lesson], *, learn: bool) -> Outcome:
@@ -72,14 +76,15 @@ def ask(stack: DecoderStack, net: Hypernetwork, lessons: list[Lesson], *, learn:
 @BOTH
 def test_loss_and_gradient_of_a_step_are_those_of_plain_autograd(architecture: str) -> None:
     """Mitchell et al. 2022, section 3.2, written out: every fact's dense update by itself."""
-    stack, c_edit, c_loc = stack_of(architecture), 0.3, 0.7
+    stack = stack_of(architecture)
+    recipe = replace(QUICK, c_edit=0.3, c_loc=0.7, c_rephrase=0.2)
     lessons, plain = lessons_of(stack, 3), Plain.of(stack)
     net = Hypernetwork(network(stack).shapes, rank=5)
     net.load_state_dict(network(stack).state_dict())
     for name, buffer in net.named_buffers():
         buffer.zero_()  # so that the statistics are those of this batch alone
         assert name.endswith(("mean", "squares", "count"))
-    ours = ask(stack, net, lessons, learn=True).loss(c_edit, c_loc)
+    ours = ask(stack, net, lessons, learn=True).losses(recipe).mean()
     ours.backward()  # type: ignore[no-untyped-call]
 
     gradients = [plain.gradients(one.prompt.ids, one.prompt.target_ids) for one in lessons]
@@ -95,9 +100,11 @@ def test_loss_and_gradient_of_a_step_are_those_of_plain_autograd(architecture: s
     for one, found in zip(lessons, gradients, strict=True):
         change = plain_update(net, parameters, statistics, found)
         edit = [plain.loss(t.ids, t.target_ids, change) for t in (one.prompt, one.rephrase)]
-        was, now = plain.log_probs(one.locality), plain.log_probs(one.locality, change)
-        kept = (was.exp() * (was - now)).sum(dim=1)[list(one.held)].mean()
-        losses.append(c_edit * (edit[0] + edit[1]) / 2 + c_loc * kept)
+        kept = []
+        for text in one.unrelated:
+            was, now = plain.log_probs(text.ids), plain.log_probs(text.ids, change)
+            kept.append((was.exp() * (was - now)).sum(dim=1)[list(text.held)])
+        losses.append(0.3 * (0.8 * edit[0] + 0.2 * edit[1]) + 0.7 * torch.cat(kept).mean())
     wanted = torch.stack(losses).mean()
     wanted.backward()  # type: ignore[no-untyped-call]
 
@@ -408,6 +415,22 @@ def test_positions_are_spread_to_the_last(length: int, number: int) -> None:
     assert max(found) == length - 1
 
 
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(1, 4))
+def test_passages_are_the_lines_cut_in_pieces(lengths: list[int], length: int) -> None:
+    tokenizer = stack_of("llama").loaded.tokenizer
+    text = PlainText("sea.txt", "\n".join(" ".join("sea" for _ in range(n)) for n in lengths))
+    whole = [tuple(tokenizer(line)["input_ids"]) for line in text.text.splitlines() if line]
+    wanted = [line[i * length :][:length] for line in whole for i in range(len(line) // length)]
+    if not wanted:
+        with pytest.raises(FactError, match=rf"sea.txt: no line has {length} tokens"):
+            passages_of(text, tokenizer, length)
+        return
+    passages = passages_of(text, tokenizer, length)
+    assert list(passages.ids) == wanted
+    assert passages.description["passages"] == len(wanted)
+    assert {passages.of(f"{n:064x}") for n in range(99)} <= set(wanted)
+
+
 # --- the command --------------------------------------------------------------------------------
 
 
@@ -442,7 +465,10 @@ def test_the_command_trains_a_network_that_edits(
     from editsuite.editors import method
 
     out = tmp_path / "mend.safetensors"
-    code, text = call(model, facts_file, out, "--half")
+    prose = tmp_path / "prose.txt"
+    prose.write_text("the sea is deep and the sky is high " * 40, encoding="utf-8")
+    more = ("--half", "--texts", str(prose))
+    code, text = call(model, facts_file, out, *more)
     assert code == 0, text
     file = read_hypernetwork(out)
     assert file.digest in text
@@ -451,6 +477,7 @@ def test_the_command_trains_a_network_that_edits(
     assert [one["step"] for one in file.notes["curve"]] == [2, 4]
     assert file.notes["recipe"]["rank"] == 4
     assert file.notes["facts"]["train"] == 6
+    assert file.notes["facts"]["texts"]["name"] == "prose.txt"
     assert str(tmp_path) not in json.dumps(file.notes)
     stack = DecoderStack(load_model(resolve_card(str(model)), device="cpu"))
     bound = method("mend").bind(
@@ -463,7 +490,7 @@ def test_the_command_trains_a_network_that_edits(
     assert bound.edit(facts(1)).record["facts"] == "s0"
     before = out.read_bytes()
     # Given again, it goes on from its end: nothing is left to do.
-    assert call(model, facts_file, out, "--half")[0] == 0
+    assert call(model, facts_file, out, *more)[0] == 0
     assert out.read_bytes() == before
 
 
@@ -478,6 +505,8 @@ def test_the_command_trains_a_network_that_edits(
         (["--layers", "x"], "'x'"),
         (["--steps", "3"], "multiple"),
         (["--lr", "nan"], "lr is nan"),
+        (["--texts", "absent.txt"], "absent.txt"),
+        (["--c-rephrase", "1.5"], "it is a share"),
         (["--model", "nowhere"], "nowhere"),
     ],
     ids=lambda value: str(value)[:20],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from editsuite.cards import ModelCard
     from editsuite.engine import DecoderStack
     from editsuite.facts import FactSet
-    from editsuite.training import Evaluation, Lessons, Recipe, Trained
+    from editsuite.training import Evaluation, Lessons, PlainText, Recipe, Trained
 
 
 def train_mend(
@@ -38,6 +38,12 @@ def train_mend(
     rate: Annotated[float, typer.Option(help="Every map's rate at the beginning.")] = 1e-4,
     c_edit: Annotated[float, typer.Option(help="Weight of the edit loss.")] = 0.1,
     c_loc: Annotated[float, typer.Option(help="Weight of the locality loss.")] = 1.0,
+    c_rephrase: Annotated[
+        float, typer.Option(help="Share of the rephrase in the edit loss, 0 to 1.")
+    ] = 0.5,
+    texts: Annotated[
+        Path | None, typer.Option(help="Plain text, a paragraph a line, that must not change.")
+    ] = None,
     every: Annotated[int, typer.Option(min=1, help="Steps between evaluations.")] = 100,
     patience: Annotated[int, typer.Option(min=1, help="Evaluations without a better one.")] = 5,
     held_out: Annotated[int, typer.Option(min=1, help="Facts to stop by.")] = 200,
@@ -64,7 +70,7 @@ def train_mend(
     from editsuite.editors.hypernetwork_file import read_hypernetwork, write_hypernetwork
     from editsuite.engine import DecoderStack
     from editsuite.facts import load_facts
-    from editsuite.training import Recipe, Trainer, notes_of
+    from editsuite.training import Recipe, Trainer, notes_of, read_text
 
     console, root = Console(soft_wrap=True), cache_root(cache)
     _check_out(out)
@@ -79,6 +85,7 @@ def train_mend(
         rate=rate,
         c_edit=c_edit,
         c_loc=c_loc,
+        c_rephrase=c_rephrase,
         every=every,
         patience=patience,
         held_out=held_out,
@@ -87,8 +94,9 @@ def train_mend(
     )
     begun = None if start is None else read_hypernetwork(start)
     sources = [load_facts(source) for source in facts]
+    text = None if texts is None else read_text(texts)
     stack = DecoderStack(load_model(card, device=device, cache=root))
-    lessons = _lessons(sources, stack, recipe)
+    lessons = _lessons(sources, stack, recipe, text)
     trainer = Trainer(stack, lessons, recipe, root / "training", begun)
     with _progress(console, recipe.steps) as (step, evaluated):
         trained = trainer.train(step=step, evaluated=evaluated)
@@ -128,19 +136,23 @@ def _layers(named: str, card: ModelCard) -> tuple[int, ...]:
     return layers
 
 
-def _lessons(sources: Sequence[FactSet], stack: DecoderStack, recipe: Recipe) -> Lessons:
+def _lessons(
+    sources: Sequence[FactSet], stack: DecoderStack, recipe: Recipe, text: PlainText | None
+) -> Lessons:
     from editsuite.facts import load_facts
-    from editsuite.training import choose_lessons
+    from editsuite.training import choose_lessons, passages_of
 
+    tokenizer = stack.loaded.tokenizer
     return choose_lessons(
         sources,
         [load_facts("builtin")],
-        stack.loaded.tokenizer,
+        tokenizer,
         held_out=recipe.held_out,
         seed=recipe.seed,
         longest=recipe.longest,
         positions=recipe.positions,
         at_most=recipe.facts,
+        passages=None if text is None else passages_of(text, tokenizer, recipe.longest),
     )
 
 

@@ -9,6 +9,7 @@ from editsuite.late import late
 if TYPE_CHECKING:
     from editsuite.training.checkpoint import Evaluation
     from editsuite.training.lessons import Lessons, choose_lessons
+    from editsuite.training.passages import Passages, PlainText, passages_of, read_text
     from editsuite.training.recipe import Recipe
     from editsuite.training.trained import Trained, notes_of
     from editsuite.training.trainer import Trainer
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "Lessons",
+    "Passages",
+    "PlainText",
     "Recipe",
     "Trained",
     "Trainer",
     "choose_lessons",
     "notes_of",
+    "passages_of",
+    "read_text",
 ]
 
 __getattr__ = late(
@@ -28,6 +33,10 @@ __getattr__ = late(
     {
         "Lessons": "editsuite.training.lessons",
         "choose_lessons": "editsuite.training.lessons",
+        "Passages": "editsuite.training.passages",
+        "PlainText": "editsuite.training.passages",
+        "passages_of": "editsuite.training.passages",
+        "read_text": "editsuite.training.passages",
         "Recipe": "editsuite.training.recipe",
         "Evaluation": "editsuite.training.checkpoint",
         "Trained": "editsuite.training.trained",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,9 +9,23 @@ from typing import TYPE_CHECKING
 from editsuite.errors import FactError
 from editsuite.facts import EditRequest, FactSet, TokenizedTarget, target_tokens
 from editsuite.facts.targets import token_ids
+from editsuite.training.passages import Passages, digest_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Unrelated:
+    """A text that has nothing to do with the fact.
+
+    Attributes:
+        ids: its tokens.
+        held: the positions whose predictions must stay.
+    """
+
+    ids: tuple[int, ...]
+    held: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -24,20 +37,20 @@ class Lesson:
         prompt: the prompt that is edited, with its target.
         rephrase: other words for it with the same target, or the prompt again where the fact
             has none.
-        locality: tokens of an unrelated prompt with its answer.
-        held: the positions of ``locality`` whose predictions must stay.
+        unrelated: the fact's locality prompt with its answer, and a passage of plain text where
+            the training has such.
     """
 
     fact: str
     prompt: TokenizedTarget
     rephrase: TokenizedTarget
-    locality: tuple[int, ...]
-    held: tuple[int, ...]
+    unrelated: tuple[Unrelated, ...]
 
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence."""
-        return max(len(self.prompt.ids), len(self.rephrase.ids), len(self.locality))
+        unrelated = (len(text.ids) for text in self.unrelated)
+        return max(len(self.prompt.ids), len(self.rephrase.ids), *unrelated)
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,7 @@ def choose_lessons(
     longest: int,
     positions: int,
     at_most: int | None = None,
+    passages: Passages | None = None,
 ) -> Lessons:
     """Choose facts for a training: apart from every fact that is checked, and from one another.
 
@@ -98,8 +112,9 @@ def choose_lessons(
         held_out: facts to keep for stopping.
         seed: of the order, and so of which facts are held out.
         longest: tokens of a sequence at most; facts with a longer one are left out.
-        positions: of an unrelated prompt whose predictions are held, at most.
+        positions: of an unrelated text whose predictions are held, at most.
         at_most: facts to learn from at most.
+        passages: plain text, of which each fact gets a passage.
 
     Raises:
         FactError: too few facts remain.
@@ -114,7 +129,7 @@ def choose_lessons(
         tuple(
             lesson
             for fact in facts
-            if (lesson := lesson_of(fact, tokenizer, positions)).longest <= longest
+            if (lesson := lesson_of(fact, tokenizer, positions, passages)).longest <= longest
         )
         for facts in (apart_from(rest, stop)[:at_most], stop)
     )
@@ -125,6 +140,7 @@ def choose_lessons(
             f"and {len(lessons[1])} to hold out; give more facts (--facts), with locality prompts"
         )
     description = {
+        **({} if passages is None else {"texts": passages.description}),
         "sources": [
             {"name": s.name, "facts": len(s.requests) + len(s.tail), "digest": s.digest}
             for s in sources
@@ -141,18 +157,21 @@ def choose_lessons(
     return Lessons(lessons[0], lessons[1], description)
 
 
-def digest_of(text: str) -> str:
-    """Hex sha256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def lesson_of(fact: EditRequest, tokenizer: PreTrainedTokenizerBase, positions: int) -> Lesson:
+def lesson_of(
+    fact: EditRequest,
+    tokenizer: PreTrainedTokenizerBase,
+    positions: int,
+    passages: Passages | None = None,
+) -> Lesson:
     """A fact with a locality prompt, as token sequences; see ``choose_lessons``."""
     prompt = target_tokens(tokenizer, fact.prompt, fact.target_new)
     rephrase = target_tokens(tokenizer, fact.rephrase or fact.prompt, fact.target_new)
     unrelated = " ".join(text for text in (fact.locality_prompt, fact.locality_answer) if text)
-    locality = token_ids(tokenizer, unrelated)
-    return Lesson(fact.digest, prompt, rephrase, locality, spread(len(locality), positions))
+    texts = [token_ids(tokenizer, unrelated)]
+    if passages is not None:
+        texts.append(passages.of(fact.digest))
+    held = (Unrelated(ids, spread(len(ids), positions)) for ids in texts)
+    return Lesson(fact.digest, prompt, rephrase, tuple(held))
 
 
 def spread(length: int, number: int) -> tuple[int, ...]:

@@ -31,13 +31,14 @@ class Recipe:
         rate: of every map at the beginning.
         c_edit: weight of the edit loss.
         c_loc: weight of the locality loss.
+        c_rephrase: share of the rephrase in the edit loss, 0 to 1; the reference has 0.
         clip: largest norm of a step's gradient.
         every: steps between evaluations; a checkpoint is written with each.
         patience: evaluations without a better loss after which the training ends.
         held_out: facts to evaluate on.
         facts: facts to learn from at most.
         longest: tokens of a sequence at most.
-        positions: of an unrelated prompt whose predictions are held, at most.
+        positions: of an unrelated text whose predictions are held, at most.
         seed: of the order of facts and of the network's first weights.
     """
 
@@ -51,6 +52,7 @@ class Recipe:
     rate: float = 1e-4
     c_edit: float = 0.1
     c_loc: float = 1.0
+    c_rephrase: float = 0.5
     clip: float = 100.0
     every: int = 100
     patience: int = 5
@@ -63,11 +65,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.layers:
             raise OptionError("no layer to edit was named; give --layers, such as 27,28,29")
-        least = {"n_hidden": 0, "seed": 0, "c_loc": 0, "lr": 0, "lr_rates": 0}
+        least = {"n_hidden": 0, "seed": 0, "c_loc": 0, "c_rephrase": 0, "lr": 0, "lr_rates": 0}
         for name, value in dataclasses.asdict(self).items():
             low = least.get(name, 1 if isinstance(value, int) else 0)
             if name != "layers" and not (math.isfinite(value) and value >= low):
                 raise OptionError(f"{name} is {value}; the least is {low}")
+        if self.c_rephrase > 1:
+            raise OptionError(f"c_rephrase is {self.c_rephrase}; it is a share, 1 at most")
         if self.steps % self.every:
             raise OptionError(
                 f"steps is {self.steps} and every is {self.every}: steps after the last evaluation "

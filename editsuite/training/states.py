@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -17,19 +18,19 @@ MEMORY = 2 << 30
 
 @dataclass(frozen=True)
 class LessonStates:
-    """A lesson's three sequences, and what the layers below the edits give for them.
+    """A lesson's sequences, and what the layers below the edits give for them.
 
     Attributes:
         prompt: ``[tokens, hidden]`` states entering the lowest edited layer.
         rephrase: the same of the rephrase.
-        locality: the same of the unrelated prompt.
-        final: ``[held, hidden]`` states of the unrelated prompt that leave the last layer of the
+        unrelated: the same of the unrelated texts, one after another.
+        final: ``[held, hidden]`` states of the unrelated texts that leave the last layer of the
             unedited model, before the final norm, at the positions that are held.
     """
 
     prompt: Tensor
     rephrase: Tensor
-    locality: Tensor
+    unrelated: Tensor
     final: Tensor
 
 
@@ -51,8 +52,8 @@ class KeptStates:
 
     def of(self, lesson: Lesson) -> LessonStates:
         """The states of a lesson."""
-        kept = self._kept.states((*_sequences(lesson), lesson.held), lambda: self._compute(lesson))
-        return LessonStates(kept["prompt"], kept["rephrase"], kept["locality"], kept["final"])
+        kept = self._kept.states(_key(lesson), lambda: self._compute(lesson))
+        return LessonStates(kept["prompt"], kept["rephrase"], kept["unrelated"], kept["final"])
 
     @torch.no_grad()
     def _compute(self, lesson: Lesson) -> Mapping[str, Tensor]:
@@ -60,14 +61,22 @@ class KeptStates:
         places = Places.of([(0, len(ids)) for ids in sequences], stack.device)
         ids = torch.tensor([token for ids in sequences for token in ids], device=stack.device)
         entering = states_entering(stack, ids, places, self._layer)
-        prompt, rephrase, locality = torch.split(entering, [len(ids) for ids in sequences])
-        alone = Places.of([(0, len(sequences[-1]))], stack.device)
-        final = run_packed(stack, locality, alone, self._layer, stack.depth)
-        final = final[list(lesson.held)]
-        parts = {"prompt": prompt, "rephrase": rephrase, "locality": locality, "final": final}
+        lengths = [len(ids) for ids in sequences]
+        prompt, rephrase, unrelated = torch.split(entering, [*lengths[:2], sum(lengths[2:])])
+        alone = Places.of([(0, length) for length in lengths[2:]], stack.device)
+        final = run_packed(stack, unrelated, alone, self._layer, stack.depth)
+        ends = accumulate(lengths[2:], initial=0)
+        held = [at + p for at, text in zip(ends, lesson.unrelated, strict=False) for p in text.held]
+        parts = {"prompt": prompt, "rephrase": rephrase, "unrelated": unrelated}
+        parts["final"] = final[held]
         return {name: part.clone() for name, part in parts.items()}
 
 
 def _sequences(lesson: Lesson) -> tuple[tuple[int, ...], ...]:
     """Of targets all tokens but the last, which predicts nothing that is asked."""
-    return lesson.prompt.ids[:-1], lesson.rephrase.ids[:-1], lesson.locality
+    unrelated = (text.ids for text in lesson.unrelated)
+    return lesson.prompt.ids[:-1], lesson.rephrase.ids[:-1], *unrelated
+
+
+def _key(lesson: Lesson) -> tuple[tuple[int, ...], ...]:
+    return (*_sequences(lesson), *(text.held for text in lesson.unrelated))

@@ -8,7 +8,7 @@ packed row, in which every token meets the update of its own fact only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,10 +24,8 @@ from editsuite.editors.gradients import (
 from editsuite.editors.hypernetwork import Hypernetwork
 from editsuite.engine import DecoderStack, Places
 from editsuite.training.lessons import Lesson
+from editsuite.training.recipe import Recipe
 from editsuite.training.states import LessonStates
-
-#: Sequences of a lesson in the packed row.
-PER_LESSON = 3
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,10 @@ class Outcome:
     prompt_accuracy: Tensor
     rephrase_accuracy: Tensor
 
-    def loss(self, c_edit: float, c_loc: float) -> Tensor:
-        """What is minimised, mean over the facts."""
-        edit = (self.prompt + self.rephrase) / 2
-        return (c_edit * edit + c_loc * self.locality).mean()
+    def losses(self, recipe: Recipe) -> Tensor:
+        """What is minimised, of every fact."""
+        edit = torch.lerp(self.prompt, self.rephrase, recipe.c_rephrase)
+        return recipe.c_edit * edit + recipe.c_loc * self.locality
 
 
 def outcome(
@@ -82,9 +80,9 @@ def outcome(
         net.see(gradients)
     with torch.set_grad_enabled(learn):
         updates = net(gradients)
-        hidden = torch.cat([t for s in states for t in (s.prompt, s.rephrase, s.locality)])
+        hidden = torch.cat([t for s in states for t in (s.prompt, s.rephrase, s.unrelated)])
         row = _Row.of(lessons, device)
-        with changed(stack, net.shapes, updates, row.places.sequence // PER_LESSON):
+        with changed(stack, net.shapes, updates, row.owner):
             logits = logits_above(stack, hidden, row.places, layer, row.read)
         asked = [logits[columns] for columns in row.columns]
         divergence = _divergence(stack, torch.cat([s.final for s in states]), asked[2])
@@ -100,7 +98,8 @@ def _outcome(
 ) -> Outcome:
     other = Prompts.of([lesson.rephrase for lesson in lessons], device)
     numbers = torch.arange(len(lessons), device=device)
-    lengths = torch.tensor([len(lesson.held) for lesson in lessons], device=device)
+    held = [sum(len(text.held) for text in lesson.unrelated) for lesson in lessons]
+    lengths = torch.tensor(held, device=device)
     mean = divergence.new_zeros(len(lessons))
     mean = mean.index_add(0, numbers.repeat_interleave(lengths), divergence) / lengths
     return Outcome(
@@ -114,45 +113,49 @@ def _outcome(
 
 @dataclass(frozen=True)
 class _Row:
-    """The packed row of a batch: each lesson's prompt, rephrase and unrelated prompt.
+    """The packed row of a batch: each lesson's prompt, rephrase and unrelated texts.
 
     Attributes:
-        places: of the tokens; lesson ``i`` has sequences ``3 i`` to ``3 i + 2``.
+        places: of the tokens.
+        owner: ``[tokens]`` the lesson of each.
         read: columns whose predictions are wanted.
-        columns: for prompts, rephrases and unrelated prompts, which of ``read`` are theirs.
+        columns: for prompts, rephrases and unrelated texts, which of ``read`` are theirs.
     """
 
     places: Places
+    owner: Tensor
     read: Tensor
     columns: tuple[Tensor, Tensor, Tensor]
 
     @classmethod
     def of(cls, lessons: Sequence[Lesson], device: torch.device) -> _Row:
         spans: list[tuple[int, int]] = []
+        owner: list[int] = []
         read: list[int] = []
         columns: tuple[list[int], list[int], list[int]] = ([], [], [])
-        at = 0
-        for lesson in lessons:
-            prompt, rephrase = lesson.prompt, lesson.rephrase
-            pieces = (
-                (range(len(prompt.context_ids) - 1, len(prompt.ids) - 1), len(prompt.ids) - 1),
-                (
-                    range(len(rephrase.context_ids) - 1, len(rephrase.ids) - 1),
-                    len(rephrase.ids) - 1,
-                ),
-                (lesson.held, len(lesson.locality)),
-            )
-            for own, (columns_read, length) in zip(columns, pieces, strict=True):
-                own += range(len(read), len(read) + len(columns_read))
-                read += [at + column for column in columns_read]
+        for number, lesson in enumerate(lessons):
+            for kind, (positions, length) in _pieces(lesson):
+                at = len(owner)
+                columns[kind].extend(range(len(read), len(read) + len(positions)))
+                read += [at + position for position in positions]
                 spans.append((0, length))
-                at += length
+                owner += [number] * length
         prompts, rephrases, unrelated = (torch.tensor(own, device=device) for own in columns)
         return cls(
             Places.of(spans, device),
+            torch.tensor(owner, device=device),
             torch.tensor(read, device=device),
             (prompts, rephrases, unrelated),
         )
+
+
+def _pieces(lesson: Lesson) -> Iterator[tuple[int, tuple[Sequence[int], int]]]:
+    """Of each sequence its kind, the positions that are read, and its length."""
+    for kind, asked in enumerate((lesson.prompt, lesson.rephrase)):
+        length = len(asked.ids) - 1
+        yield kind, (range(len(asked.context_ids) - 1, length), length)
+    for text in lesson.unrelated:
+        yield 2, (text.held, len(text.ids))
 
 
 def _divergence(stack: DecoderStack, final: Tensor, logits: Tensor) -> Tensor:

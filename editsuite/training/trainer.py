@@ -145,7 +145,7 @@ class Trainer:
 
     def _step(self, lessons: Sequence[Lesson], made: int) -> float:
         recipe = self._recipe
-        loss = self._ask(lessons, learn=True).loss(recipe.c_edit, recipe.c_loc)
+        loss = self._ask(lessons, learn=True).losses(recipe).mean()
         told = float(loss.detach())
         if not math.isfinite(told):
             raise EditError(
@@ -167,8 +167,7 @@ class Trainer:
         recipe, held_out = self._recipe, self._lessons.held_out
         starts = range(0, len(held_out), recipe.batch)
         seen = [self._ask(held_out[i : i + recipe.batch], learn=False) for i in starts]
-        loss = torch.cat([recipe.c_edit * (o.prompt + o.rephrase) / 2 for o in seen])
-        loss = loss + recipe.c_loc * torch.cat([o.locality for o in seen])
+        loss = torch.cat([found.losses(recipe) for found in seen])
         return Evaluation(
             made,
             math.fsum(losses) / len(losses),
