@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for tier, counts in TIERS.items():
         shown = ", ".join(map(str, counts))
         config.addinivalue_line("markers", f"{tier}: checks after {shown} edits")
+    config.addinivalue_line("markers", "capability: checks of what the model can still do")
     config.addinivalue_line(
         "markers", "edit_measures(name, ...): the measures that an editing check looks at"
     )

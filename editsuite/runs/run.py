@@ -15,12 +15,13 @@ from editsuite.engine import DecoderStack, ResumeCache, Ways
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
 from editsuite.measures import Look, Measure, Observation, View, measures
+from editsuite.measures.capabilities.names import PREFIX
 from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
 from editsuite.runs.memory import MemoryUse, memory_use
 from editsuite.runs.opening import editing_of
 from editsuite.runs.settings import RunSettings
-from editsuite.runs.store import LookStore, code_digest
+from editsuite.runs.store import LookStore, look_code
 from editsuite.runs.threads import Threads
 
 POLL = 0.2
@@ -53,6 +54,7 @@ class Run:
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
         self._resumes: dict[int, ResumeCache] = {}
+        self._measures: dict[str, Measure] = {}
         self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
@@ -116,11 +118,24 @@ class Run:
         """Observe a case after ``edits`` edits by the named measures."""
         found: list[Observation] = []
         for name in names:
-            measure = measures()[name]
+            measure = self.measure(name)
             looks = measure.looks(edits, case.batch)
             seen = {look: self._seen(case, measure, look) for look in looks}
             found.extend(measure.observe(edits, seen, case.batch))
         return found
+
+    def measure(self, name: str) -> Measure:
+        """A measure by name; its items are read once."""
+        if name not in self._measures:
+            if name.startswith(PREFIX):
+                from editsuite.measures.capabilities.capability import Capability
+                from editsuite.measures.capabilities.probe import read_probe
+
+                found: Measure = Capability(read_probe(name.removeprefix(PREFIX)).battery())
+            else:
+                found = measures()[name]
+            self._measures[name] = found
+        return self._measures[name]
 
     def ensure(self, case: Case, edits: int) -> None:
         """Have a chain's first ``edits`` edits, made here or elsewhere."""
@@ -183,7 +198,7 @@ class Run:
     def _resume_at(self, layer: int) -> ResumeCache:
         if layer not in self._resumes:
             loaded = self.stack.loaded
-            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, code_digest())
+            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, look_code())
             folder = self.settings.cache / "resume"
             self._resumes[layer] = ResumeCache(layer, identity, folder=folder)
         return self._resumes[layer]
