@@ -29,7 +29,7 @@ def work_ahead(run: Run, besides: Case | None = None) -> bool:
 def _look(run: Run, wanted: Wanted) -> bool:
     """One look of a measure at a state that is already there."""
     chain = run.chain(wanted.case)
-    measure = run.measure(wanted.measure)
+    measure = run.measures[wanted.measure]
     sound = chain.sound()
     for look in measure.looks(wanted.edits, wanted.case.batch):
         if chain.plan.index_of(look.state) > sound or run.known(wanted.case, measure, look):

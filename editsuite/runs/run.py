@@ -14,10 +14,10 @@ from editsuite.chains import Chain, Progress, open_chain, requests_digest
 from editsuite.engine import DecoderStack, ResumeCache, Ways
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
-from editsuite.measures import Look, Measure, Observation, View, measures
-from editsuite.measures.capabilities.names import PREFIX
+from editsuite.measures import Look, Measure, Observation, View
 from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
+from editsuite.runs.measuring import Measures
 from editsuite.runs.memory import MemoryUse, memory_use
 from editsuite.runs.opening import editing_of
 from editsuite.runs.settings import RunSettings
@@ -54,7 +54,7 @@ class Run:
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
         self._resumes: dict[int, ResumeCache] = {}
-        self._measures: dict[str, Measure] = {}
+        self.measures = Measures()
         self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
@@ -118,24 +118,11 @@ class Run:
         """Observe a case after ``edits`` edits by the named measures."""
         found: list[Observation] = []
         for name in names:
-            measure = self.measure(name)
+            measure = self.measures[name]
             looks = measure.looks(edits, case.batch)
             seen = {look: self._seen(case, measure, look) for look in looks}
             found.extend(measure.observe(edits, seen, case.batch))
         return found
-
-    def measure(self, name: str) -> Measure:
-        """A measure by name; its items are read once."""
-        if name not in self._measures:
-            if name.startswith(PREFIX):
-                from editsuite.measures.capabilities.capability import Capability
-                from editsuite.measures.capabilities.probe import read_probe
-
-                found: Measure = Capability(read_probe(name.removeprefix(PREFIX)).battery())
-            else:
-                found = measures()[name]
-            self._measures[name] = found
-        return self._measures[name]
 
     def ensure(self, case: Case, edits: int) -> None:
         """Have a chain's first ``edits`` edits, made here or elsewhere."""

@@ -1,0 +1,24 @@
+"""The measures of a run, each made when it is first asked for."""
+
+from __future__ import annotations
+
+from editsuite.measures import Measure, measures
+from editsuite.measures.capabilities.names import PREFIX
+
+
+class Measures:
+    """Measures by name; the items of a capability are read once."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Measure] = dict(measures())
+
+    def __getitem__(self, name: str) -> Measure:
+        if name not in self._made:
+            self._made[name] = self._capability(name.removeprefix(PREFIX))
+        return self._made[name]
+
+    def _capability(self, name: str) -> Measure:
+        from editsuite.measures.capabilities.capability import Capability
+        from editsuite.measures.capabilities.probe import read_probe
+
+        return Capability(read_probe(name).battery())
