@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +25,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.bench import DEFAULT_MODEL, ROOT, open_model, start
+from benchmarks.table import row
 from editsuite.errors import OptionError, listing
 from editsuite.files import write_text_atomically
 
@@ -195,14 +194,13 @@ def quartiles(margins: Sequence[float]) -> list[float]:
     return statistics.quantiles(margins, n=4) if len(margins) > 1 else [*margins] * 3
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Results for the terminal."""
-    made = Table(box=None, pad_edge=False)
-    for column in rows[0]:
-        made.add_column(column, justify="left" if column == "capability" else "right", no_wrap=True)
-    for row in rows:
-        made.add_row(*map(cell, row.values()))
-    return made
+def report(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Results as a Markdown table."""
+    head = list(rows[0])
+    return "\n".join(
+        row(list(map(cell, line)))
+        for line in [head, ["---"] * len(head)] + [list(r.values()) for r in rows]
+    )
 
 
 def cell(value: object) -> str:
@@ -221,14 +219,13 @@ def main(
     from editsuite.engine.harness import EngineLM
     from editsuite.measures.capabilities.probe import FOLDER
 
-    os.environ.setdefault("TQDM_DISABLE", "1")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     if capability and capability not in names():
         raise OptionError(f"--capability names {capability!r}; there are {listing(names())}")
     torch.set_num_threads(threads)
     lm = EngineLM(DecoderStack(open_model(DEFAULT_MODEL, "cpu")))
     found = [calibrate(name, lm, FOLDER) for name in ([capability] if capability else names())]
-    Console().print(table(found))
+    Console().print(report(found), markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
