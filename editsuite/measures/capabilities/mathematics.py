@@ -8,6 +8,7 @@ from typing import Any
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*")
 _SAID = re.compile(r"answer\s+is:?\s*", re.IGNORECASE)
+_FORMULA = re.compile(r"\$+((?:[^$\\]|\\.)*)", re.DOTALL)
 _BESIDE = re.compile(
     r"\\left(?![a-z])|\\right(?![a-z])|(?<!\\)\\[!,;: ]|\\[()\[\]]|(?<!\\)\\\$|\$|~|\\quad"
 )
@@ -68,8 +69,9 @@ def answer_in(reply: str) -> str | None:
     if said is None:
         return boxed(reply)
     rest = reply[said.end() :]
-    if rest.startswith("$"):
-        found = rest.lstrip("$").partition("$")[0]
+    formula = _FORMULA.match(rest)
+    if formula is not None:
+        found = formula[1]
     else:
         found = re.split(r"\.(?:\s|$)|\n", rest, maxsplit=1)[0]
     inner = boxed(found)

@@ -55,9 +55,15 @@ class Subset:
         places = {one: number for number, one in enumerate(ids_of(_asked(self)))}
         return tuple(places[item] for item in self.items)
 
-    def asker(self) -> Asker:
-        """The items, ready to be asked of one state after another."""
-        return Asker(self.task, self.numbers)
+    def asker(self, temperature: float = 0.0, repeats: int = 1) -> Asker:
+        """The items, ready to be asked of one state after another; the answers come in the
+        order of ``items``.
+
+        Raises:
+            MeasureError: a temperature is given and the benchmark's mode writes no text.
+            OptionError: the temperature is below 0, or there is nothing to repeat.
+        """
+        return Asker(self.task, self.numbers, temperature=temperature, repeats=repeats)
 
 
 def open_benchmark(
