@@ -42,6 +42,10 @@ class MeasureError(EditsuiteError):
     """A measure was asked for something it cannot give."""
 
 
+class SandboxError(EditsuiteError):
+    """Code cannot be run in isolation here, or a program cannot be judged; nothing was run."""
+
+
 class BaselineError(EditsuiteError):
     """A baseline file cannot be read, or a number cannot be kept as a baseline."""
 
