@@ -55,7 +55,8 @@ class Cell:
         finally:
             for descriptor in inner:
                 os.close(descriptor)
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
         self.stdout = Stream(self._process.stdout.fileno())
         self.stderr = Stream(self._process.stderr.fileno())
         self.messages = Messages(replies, most + ENVELOPE)

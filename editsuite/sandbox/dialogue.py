@@ -24,6 +24,7 @@ STARTING_S = 60.0
 #: Seconds for a process that closed its channel to end, before it is taken to live on without.
 ENDING_S = 0.5
 SIGNALLED = 128
+MOST_CHECKS = 1 << 30  # bytes
 
 
 class _Decided(Exception):  # noqa: N818  (no error: the end of every dialogue)
@@ -77,10 +78,8 @@ class Dialogue:
                 raise SandboxError(f"a sandbox started with {message[:40]!r}, not with {READY!r}")
 
     def _proceed(self, until: float) -> NoReturn:
-        program = self._program
-        parts = (program.setup, program.checks, tuple(sorted(program.names)))
-        self._examiner.send(Writer(_no_objects, 1 << 31).write(parts))
-        self._ask(program.code.encode("utf-8", "surrogatepass"))
+        self._examiner.send(Writer(_no_objects, MOST_CHECKS).write(self._program.texts))
+        self._ask(self._program.code.encode("utf-8", "surrogatepass"))
         while True:
             self._hear_candidate()
             self._hear_examiner()
@@ -112,9 +111,8 @@ class Dialogue:
                 if self._executed == len(self._program.checks):
                     raise _Decided("passed")
             elif mark == FAILED:
-                outcome, _, detail = content.decode("utf-8", "replace").partition("\n")
-                known = next((o for o in OUTCOMES if o == outcome and o != "passed"), "error")
-                raise _Decided(known, detail)
+                name, _, detail = content.decode("utf-8", "replace").partition("\n")
+                raise _Decided(next(o for o in OUTCOMES if o == name), detail)
 
     def _watch(self, until: float) -> None:
         """End what has gone, wrote too much, or takes too long."""

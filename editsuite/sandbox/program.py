@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from dataclasses import dataclass
 
 from editsuite.errors import SandboxError
+from editsuite.sandbox.inside.examiner import Text
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,21 @@ class Program:
             statements = _parsed(check, f"check {number}").body
             if not statements or not isinstance(statements[-1], ast.Assert):
                 raise SandboxError(f"check {number} does not end in an assert: {check[:80]!r}")
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """Setup and checks, each with the names that the program may have to give it."""
+        return tuple(_free(text, self.names) for text in (self.setup, *self.checks))
+
+
+def _free(text: str, allowed: frozenset[str]) -> Text:
+    nodes = list(ast.walk(ast.parse(text)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    read = {
+        n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+    }
+    free = {name for name in names if name in allowed or not hasattr(builtins, name)}
+    return text, tuple(sorted(free)), tuple(sorted(read & free))
 
 
 def _parsed(text: str, place: str) -> ast.Module:

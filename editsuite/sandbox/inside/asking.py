@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
 
 from editsuite.sandbox.inside.candidate import ABSENT, OPAQUE, RAISED, STOP, VALUE
 from editsuite.sandbox.inside.plain import NotPlainError, Reader, WireError, Writer
+
+TYPE_CHECKING = False  # as typing has it, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, NoReturn
+
+
+_ENDS = (StopIteration, StopAsyncIteration)
 
 
 class OpaqueError(BaseException):
@@ -85,29 +91,28 @@ class Asker:
             answer = Reader(content, self._handle).read()
         except WireError as error:
             raise ForgedError(str(error)) from error
-        match answer:
-            case ("value", _):
-                return answer
-            case ("absent",) if act == "name":
-                return answer
-            case ("stop",) if act == "next":
-                return answer
-            case ("opaque", str(why)):
-                self.not_plain(why)
-            case ("raised", str(kind), str(text), int(line)):
-                self._raise(kind, text, line)
+        if type(answer) is not tuple or not answer:
+            raise ForgedError("an answer of no known form")
+        form = (answer[0], *map(type, answer[1:]))
+        if len(answer) == 2 and answer[0] == VALUE:
+            return answer
+        if (form == (ABSENT,) and act == "name") or (form == (STOP,) and act == "next"):
+            return answer
+        if form == (OPAQUE, str):
+            self.not_plain(answer[1])
+        if form == (RAISED, str, str, int):
+            self._raise(*answer[1:])
         raise ForgedError("an answer of no known form")
 
     def _raise(self, kind: str, text: str, line: int) -> NoReturn:
-        known = getattr(builtins, kind, None)
-        # StopIteration would end a ``map`` within a check as if all had been seen.
-        fine = isinstance(known, type) and issubclass(known, Exception)
-        if fine and not issubclass(known, (StopIteration, StopAsyncIteration)):
-            try:
-                error = known(text)
-            except TypeError:  # UnicodeDecodeError wants five arguments
-                error = ProgramError(f"{kind}: {text}")
-        else:
+        error: Exception
+        known: Any = getattr(builtins, kind, None)
+        try:
+            # StopIteration would end a ``map`` within a check as if all had been seen.
+            if not issubclass(known, Exception) or issubclass(known, _ENDS):
+                raise TypeError
+            error = known(text)
+        except TypeError:  # no exception; or UnicodeDecodeError, which wants five arguments
             error = ProgramError(f"{kind}: {text}")
         self.raised = (error, f"{kind}: {text}" + (f" (line {line})" if line else ""))
         raise error

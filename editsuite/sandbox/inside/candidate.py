@@ -7,14 +7,17 @@ an answer is a value that the program might as well have computed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 from editsuite.sandbox.inside.confine import confine
 from editsuite.sandbox.inside.frames import Channel
 from editsuite.sandbox.inside.plain import NotPlainError, Reader, Writer
 
+TYPE_CHECKING = False  # as typing has it, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+ModuleType = type(sys)
 SOURCE = "<program>"
 READY = b"ready"
 #: First part of an answer.

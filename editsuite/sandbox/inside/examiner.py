@@ -6,17 +6,21 @@ plain data of this process's own types, so ``==``, ``sorted`` and ``isclose`` ar
 
 from __future__ import annotations
 
-import ast
 import builtins
-import importlib
 import sys
-from typing import Any
 
 from editsuite.sandbox.inside.asking import Asker, ForgedError
 from editsuite.sandbox.inside.candidate import READY
 from editsuite.sandbox.inside.confine import confine
 from editsuite.sandbox.inside.frames import Channel
 from editsuite.sandbox.inside.plain import Reader
+
+TYPE_CHECKING = False  # as typing has it, which is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
+#: A text of Python; its free names; those of them that it reads attributes of.
+Text = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 #: First byte of what this process says: a question to the program, or the fate of a check.
 QUESTION, HELD, FAILED = b"?", b"+", b"-"
@@ -27,12 +31,10 @@ class Examiner:
 
     Args:
         asker: reaches the program.
-        names: builtins that the program may define.
     """
 
-    def __init__(self, asker: Asker, names: frozenset[str]) -> None:
+    def __init__(self, asker: Asker) -> None:
         self._asker = asker
-        self._names = names
         self._own: set[str] = set()  # names that the setup bound
         self._given: dict[str, Any] = {}  # what free names were given latest
         self._space: dict[str, Any] = {"__builtins__": builtins, "__name__": "checks"}
@@ -45,69 +47,58 @@ class Examiner:
             return self._fate(error, "")
         return None
 
-    def prepare(self, setup: str) -> tuple[str, str] | None:
+    def prepare(self, setup: Text) -> tuple[str, str] | None:
         """Run the setup; its outcome and detail if that fails."""
         fate = self._run(setup, "setup")
         own = {n for n, v in self._space.items() if n not in self._given or self._given[n] is not v}
         self._own = own
         return fate
 
-    def check(self, text: str) -> tuple[str, str] | None:
+    def check(self, check: Text) -> tuple[str, str] | None:
         """Run one check; its outcome and detail if it does not hold."""
         before = self._asker.asked
-        fate = self._run(text, text)
+        fate = self._run(check, check[0])
         if fate is None and self._asker.asked == before:
-            return "error", f"{text}: this check asks the program nothing"
+            return "error", f"{check[0]}: this check asks the program nothing"
         return fate
 
-    def _run(self, text: str, title: str) -> tuple[str, str] | None:
+    def _run(self, text: Text, title: str) -> tuple[str, str] | None:
         asker = self._asker
         asker.raised = None
         try:
-            self._fetch(text)
-            exec(compile(text, "<check>", "exec"), self._space)
+            self._give(*text[1:])
+            exec(compile(text[0], "<check>", "exec"), self._space)
         except BaseException as error:
             return self._fate(error, title)
         return ("opaque", f"{title}: {asker.opaque}") if asker.opaque else None
 
     def _fate(self, error: BaseException, title: str) -> tuple[str, str]:
+        where = f"{title}: " if title else ""
         if isinstance(error, ForgedError):
             return "forged", str(error)
         if self._asker.opaque:
-            return "opaque", f"{title}: {self._asker.opaque}"
+            return "opaque", where + self._asker.opaque
         if self._asker.raised is not None and error is self._asker.raised[0]:
-            where = f"{title}: " if title else ""
             return _outcome(error), f"{where}the program raised {self._asker.raised[1]}"
         if isinstance(error, AssertionError):
-            return "failed", f"{title}: the program gave {_written(self._asker.last)}"
-        return _outcome(error), f"{title}: {type(error).__name__}: {error}"
+            return "failed", f"{where}the program gave {_written(self._asker.last)}"
+        return _outcome(error), f"{where}{type(error).__name__}: {error}"
 
-    def _fetch(self, text: str) -> None:
-        """Give every free name of a text its stand-in, or the standard library's module."""
-        tree = ast.parse(text)
-        modules = {
-            node.value.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        } & sys.stdlib_module_names
+    def _give(self, names: tuple[str, ...], read: tuple[str, ...]) -> None:
+        """Give every free name its stand-in, or the standard library's module."""
         self._given = {}
-        for name in self._free(text):
+        for name in names:
+            if name in self._own:
+                continue
             self._space.pop(name, None)
+            standard = name in sys.stdlib_module_names
             # ``math.isclose`` decides a check, so ``math`` is never the program's.
-            found = () if name in modules else self._asker.name(name)
+            found = () if standard and name in read else self._asker.name(name)
             if found:
                 self._given[name] = found[0]
-            elif name in sys.stdlib_module_names:
-                self._given[name] = importlib.import_module(name)
+            elif standard:
+                self._given[name] = __import__(name)
         self._space.update(self._given)
-
-    def _free(self, text: str) -> set[str]:
-        used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-        return {
-            name
-            for name in used
-            if name not in self._own and (name in self._names or not hasattr(builtins, name))
-        }
 
 
 def _outcome(error: BaseException) -> str:
@@ -135,10 +126,10 @@ def main() -> None:
         return channel.receive()
 
     # From the process that started this one: no objects in it.
-    setup, checks, names = Reader(channel.receive(), lambda *_: None).read()  # type: ignore[misc]
-    examiner = Examiner(Asker(exchange, most), frozenset(names))
-    fate = examiner.loaded(channel.receive()) or examiner.prepare(setup)
-    for check in checks if fate is None else ():
+    parts: Any = Reader(channel.receive(), lambda *_: None).read()
+    examiner = Examiner(Asker(exchange, most))
+    fate = examiner.loaded(channel.receive()) or examiner.prepare(parts[0])
+    for check in () if fate else parts[1:]:
         fate = examiner.check(check)
         if fate is not None:
             break

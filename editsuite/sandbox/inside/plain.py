@@ -9,9 +9,12 @@ number and the name of its type, and the reader decides what that is.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
 
 from editsuite.sandbox.inside.remade import base_value, made_of, remake
+
+TYPE_CHECKING = False  # as typing has it, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 #: How deep containers may lie in one another.
 DEEPEST = 100

@@ -7,9 +7,10 @@ compares in its own way is no plain value.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from typing import Any
+TYPE_CHECKING = False  # as typing has it, which is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 Arguments = tuple[object, ...]
 
@@ -48,7 +49,7 @@ def made_of(value: object) -> tuple[str, Arguments] | None:
 
 def base_value(value: object) -> object | None:
     """The plain value of a subclass's object; None where it is no such, or compares by itself."""
-    kind = type(value)
+    kind: Any = type(value)
     for base, underneath in _UNDERNEATH.items():
         if issubclass(kind, base) and kind.__eq__ is base.__eq__:
             return underneath(value)
@@ -66,6 +67,6 @@ def remake(name: object, arguments: object) -> object:
     if (module, kind) not in MADE or not isinstance(arguments, tuple):
         raise TypeError(f"unknown type {name!r}")
     try:
-        return getattr(importlib.import_module(module), kind)(*arguments)
+        return getattr(__import__(module), kind)(*arguments)
     except ArithmeticError as error:  # an overflow, a zero denominator, no decimal number
         raise ValueError(str(error)) from error
