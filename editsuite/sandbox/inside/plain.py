@@ -21,7 +21,9 @@ DEEPEST = 100
 _SIZE = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
 _COMPLEX = struct.Struct(">dd")
-_MANY: dict[type, bytes] = {list: b"l", tuple: b"t", set: b"e", frozenset: b"z"}
+#: Types that are values themselves, by name: harmless whoever calls them with whatever.
+_TYPES = {k.__name__: k for k in (int, float, complex, bool, str, bytes, list, tuple, dict, set)}
+_MANY: dict[type, bytes] = {list: b"l", tuple: b"u", set: b"e", frozenset: b"z"}
 
 
 class NotPlainError(Exception):
@@ -88,6 +90,8 @@ class Writer:
             self._sized(b"b", value)  # type: ignore[arg-type]
         elif kind is complex:
             self._out += b"c" + _COMPLEX.pack(value.real, value.imag)  # type: ignore[attr-defined]
+        elif any(value is known for known in _TYPES.values()):
+            self._sized(b"t", value.__name__.encode())  # type: ignore[attr-defined]
         else:
             return False
         return True
@@ -143,13 +147,10 @@ class Reader:
         if depth > DEEPEST:
             raise WireError("a value too deep")
         tag = self._take(1)
-        if tag in b"ltezd":
+        if tag in b"luezd":
             return self._many(tag, depth)
-        if tag in b"isb":
-            content = self._take(self._size())
-            if tag == b"i":
-                return int.from_bytes(content, "big", signed=True)
-            return content if tag == b"b" else content.decode("utf-8", "surrogatepass")
+        if tag in b"isbt":
+            return self._sized(tag, self._take(self._size()))
         if tag == b"f":
             return _FLOAT.unpack(self._take(8))[0]
         if tag == b"c":
@@ -163,6 +164,18 @@ class Reader:
             return remake(self._get(depth + 1), self._get(depth + 1))
         raise WireError(f"unknown mark {tag!r}")
 
+    def _sized(self, tag: bytes, content: bytes) -> object:
+        if tag == b"b":
+            return content
+        if tag == b"i":
+            return int.from_bytes(content, "big", signed=True)
+        text = content.decode("utf-8", "surrogatepass")
+        if tag == b"s":
+            return text
+        if text not in _TYPES:
+            raise WireError(f"unknown type {text!r}")
+        return _TYPES[text]
+
     def _many(self, tag: bytes, depth: int) -> object:
         number = self._size()
         if number > len(self._content) - self._at:
@@ -174,7 +187,7 @@ class Reader:
             if number % 2:
                 raise WireError("a key without a value")
             return dict(zip(parts[::2], parts[1::2], strict=True))
-        return {b"t": tuple, b"e": set, b"z": frozenset}[tag](parts)
+        return {b"u": tuple, b"e": set, b"z": frozenset}[tag](parts)
 
     def _size(self) -> int:
         return int(_SIZE.unpack(self._take(4))[0])
