@@ -3,7 +3,7 @@
     python -m benchmarks.bench_sandbox
     python -m benchmarks.bench_sandbox --programs mbpp.jsonl
 
-Without a file: trivial programs, half of them right, of three checks each. With a file of JSON lines
+Without a file: trivial programs of three checks, half of them right. With a file of JSON lines
 in MBPP's fields (``code``, ``test_list``, ``test_setup_code``, ``challenge_test_list``): every
 reference program against its own tests, and those that do not pass by name. How busy the machine
 was is shown as well, because a neighbour on the same CPUs takes its share.
