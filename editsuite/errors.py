@@ -60,6 +60,14 @@ class CapabilityError(EditsuiteError):
         return type(self), (self.what, self.place, self.reason, self.mend)
 
 
+class SandboxError(EditsuiteError):
+    """Code cannot be run in isolation here, or a program cannot be judged; nothing was run."""
+
+
+class AbsentError(CapabilityError):
+    """A benchmark is not there at all, so that it can be left out by name."""
+
+
 class BaselineError(EditsuiteError):
     """A baseline file cannot be read, or a number cannot be kept as a baseline."""
 

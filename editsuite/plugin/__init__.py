@@ -19,6 +19,7 @@ from editsuite.editors.names import METHOD_HELP, NEED_FILES
 from editsuite.errors import EditsuiteError
 from editsuite.plugin import options
 from editsuite.plugin.checks import check_methods, check_overrides, check_settings
+from editsuite.plugin.rootdir import check_rootdir
 from editsuite.plugin.workers import take_share
 from editsuite.runs.settings import TIERS
 
@@ -60,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(Reporter(session), "editsuite-reporter")
     try:
-        options.check_rootdir(config)
+        check_rootdir(config)
         settings = session.settings
         check_overrides(settings, session.methods)
         check_methods(session.methods)

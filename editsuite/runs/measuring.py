@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from editsuite.measures import Measure, measures
+from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import PREFIX
 
 
 class Measures:
-    """Measures by name; the items of a capability are read once."""
+    """Measures by name; the items of a capability are read once.
 
-    def __init__(self) -> None:
+    Args:
+        choice: what is asked about capabilities.
+    """
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
         self._made: dict[str, Measure] = dict(measures())
 
     def __getitem__(self, name: str) -> Measure:
@@ -18,7 +24,7 @@ class Measures:
         return self._made[name]
 
     def _capability(self, name: str) -> Measure:
+        from editsuite.measures.capabilities.batteries import battery_of
         from editsuite.measures.capabilities.capability import Capability
-        from editsuite.measures.capabilities.probe import read_probe
 
-        return Capability(read_probe(name).battery())
+        return Capability(battery_of(name, self._choice))

@@ -54,7 +54,7 @@ class Run:
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
         self._resumes: dict[int, ResumeCache] = {}
-        self.measures = Measures()
+        self.measures = Measures(settings.capabilities)
         self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
@@ -152,10 +152,8 @@ class Run:
         # All chains share the unedited model, unless the measure looks at their own matrices.
         state = "unedited" if index == 0 else chain.digest(index)
         asked = requests_digest(self.order[look.first - 1 : look.last]) if look.last else ""
-        loaded = self.stack.loaded
-        return self._store.key(
-            loaded.digest, self.settings.dtype, state, asked, measure.name, measure.identity
-        )
+        parts = (self.settings.dtype, state, asked, measure.name, measure.identity)
+        return self._store.key(self.stack.loaded.digest, *parts)
 
     def known(self, case: Case, measure: Measure, look: Look) -> bool:
         """Whether a look was already taken; the state must be known."""
@@ -202,7 +200,7 @@ class Run:
 
     def memory(self) -> MemoryUse:
         """What this process holds; the model must have been loaded."""
-        weights = [w for chain in self._chains.values() for w in chain.weights().values()]
+        weights = (w for chain in self._chains.values() for w in chain.weights().values())
         originals = [w.original for w in weights if w.original is not w.current]
         resumed = sum(cache.held for cache in self._resumes.values())
         return memory_use(self.stack.loaded.model.parameters(), originals, resumed)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Whose code decides what an item's answer is and whether it is right.
 _DECISIVE = (
     "editsuite.measures.capabilities",
+    "editsuite.sandbox",
+    "editsuite.sandbox.inside",
     "editsuite.engine/harness.py",
     "editsuite.engine/ask.py",
 )
@@ -30,12 +32,14 @@ class Sheet:
         docs: numbers of the chosen items among the documents.
         ids: of the chosen items, names that stay theirs whatever the order of a file.
         metric: the task's metric that is the item's score, 0 to 1.
+        name: of the subject or the language, where the benchmark has such.
     """
 
     task: ConfigurableTask
     docs: tuple[int, ...]
     ids: tuple[str, ...]
     metric: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,16 @@ class Battery:
         source: what the items are from: ``probe``, ``mmlu.ppl``.
         sheets: the items.
         content: digest of the task files and the documents.
+        temperature: at which text is drawn.
+        repeats: how many times each item is asked.
     """
 
     capability: str
     source: str
     sheets: tuple[Sheet, ...]
     content: str
+    temperature: float = 0.0
+    repeats: int = 1
 
     @property
     def identity(self) -> str:
@@ -60,8 +68,8 @@ class Battery:
         from importlib.metadata import version
 
         chosen = [[sheet.metric, *sheet.ids] for sheet in self.sheets]
-        parts = [self.capability, self.source, self.content, chosen]
-        text = json.dumps([*parts, version("lm_eval"), code_digest(_DECISIVE)])
+        parts = [self.capability, self.source, self.content, chosen, self.temperature]
+        text = json.dumps([*parts, self.repeats, version("lm_eval"), code_digest(_DECISIVE)])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -43,7 +43,11 @@ class Capability:
         from editsuite.engine.harness import EngineLM
 
         if not self._askers:  # prompts are the same for every state
-            self._askers.extend(Asker(one.task, one.docs) for one in self.battery.sheets)
+            heat, times = self.battery.temperature, self.battery.repeats
+            self._askers.extend(
+                Asker(sheet.task, sheet.docs, temperature=heat, repeats=times)
+                for sheet in self.battery.sheets
+            )
         lm = EngineLM(view.stack)
         seen: dict[str, list[Any]] = {"ids": [], "scores": [], "gold": [], "replies": []}
         for sheet, asker in zip(self.battery.sheets, self._askers, strict=True):

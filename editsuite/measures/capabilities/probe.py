@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import MeasureError, listing
-from editsuite.measures.capabilities.task import read_task_file, task_over
+from editsuite.measures.capabilities.task import ProcessResults, read_task_file, task_over
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
@@ -73,10 +73,15 @@ def read_items(path: Path) -> tuple[dict[str, Any], ...]:
         ) from error
 
 
-def read_probe(name: str) -> Probe:
+def read_probe(name: str, scored_by: ProcessResults | None = None) -> Probe:
     """A probe with the items that the unedited default model answers rightly.
+
+    Args:
+        name: of the capability.
+        scored_by: scores an item's replies in place of what the task file names; code needs it.
 
     Raises:
         MeasureError: there is no such probe, or its items are absent or spoilt.
     """
-    return Probe(name, probe_settings(name), read_items(FOLDER / f"{name}.jsonl"))
+    scored = {} if scored_by is None else {"process_results": scored_by}
+    return Probe(name, probe_settings(name) | scored, read_items(FOLDER / f"{name}.jsonl"))

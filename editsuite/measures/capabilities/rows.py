@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from editsuite.errors import CapabilityError
+from editsuite.errors import AbsentError, CapabilityError
 
 _AGAIN = "mend it there, or fetch the file again"
 
@@ -165,7 +165,8 @@ def read_text(dataset: str, path: Path) -> str:
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
         mend = "put the file there, see docs/capabilities.md"
-        raise CapabilityError(dataset, path, reason, mend) from error
+        kind = AbsentError if isinstance(error, FileNotFoundError) else CapabilityError
+        raise kind(dataset, path, reason, mend) from error
     if not text.strip():
         raise CapabilityError(dataset, path, "is empty", "fetch the file again")
     return text

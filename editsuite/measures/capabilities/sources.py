@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from editsuite.errors import CapabilityError, listing
+from editsuite.errors import AbsentError, CapabilityError, listing
 from editsuite.measures.capabilities.documents import READERS, Subsets
 
 
@@ -58,7 +58,7 @@ class Nowhere:
         """Refuse.
 
         Raises:
-            CapabilityError: always.
+            AbsentError: always.
         """
         reason, mend = "no data was named", "give --edit-data the folder of the datasets"
-        raise CapabilityError(dataset, "--edit-data", reason, mend)
+        raise AbsentError(dataset, "--edit-data", reason, mend)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,13 @@ from editsuite.measures.capabilities.asking import Asker
 from editsuite.measures.capabilities.benchmark import Benchmark
 from editsuite.measures.capabilities.items import Wanted, ids_of, spread_items
 from editsuite.measures.capabilities.sources import Source
-from editsuite.measures.capabilities.task import Documents, read_task_file, task_over
+from editsuite.measures.capabilities.task import (
+    Documents,
+    ProcessResults,
+    read_task_file,
+    task_over,
+)
 
-#: Scores of a document's replies, by metric.
-ProcessResults = Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]
 TASKS = Path(__file__).parent / "tasks"
 _THEIRS = "lm_eval/"
 #: What a group's file holds that is no setting of a task.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ except ImportError as error:
         "run `pip install 'editsuite[capabilities]'`"
     ) from error
 
+#: Scores of a document's replies, by metric.
+ProcessResults = Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]
 Documents = Mapping[str, Sequence[Mapping[str, Any]]]
 
 

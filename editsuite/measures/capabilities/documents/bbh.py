@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from editsuite.errors import CapabilityError
+from editsuite.errors import AbsentError
 from editsuite.measures.capabilities.rows import json_of, rows_in
 
 NAME = "bbh"
@@ -15,12 +15,13 @@ def read(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Documents of ``bbh/bbh/TASK.json``, by task, in the hub's form.
 
     Raises:
-        CapabilityError: there is no file, or one is damaged.
+        AbsentError: there is no file.
+        CapabilityError: one is damaged.
     """
     own = folder / "bbh" / "bbh"
     files = sorted(own.glob("*.json"))
     if not files:
-        raise CapabilityError(NAME, own, "holds no task", "put the files TASK.json there")
+        raise AbsentError(NAME, own, "holds no task", "put the files TASK.json there")
     return {path.stem: {"test": _documents(path)} for path in files}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from editsuite.errors import CapabilityError
+from editsuite.errors import AbsentError
 from editsuite.measures.capabilities.rows import csv_rows
 
 NAME, LETTERS = "mmlu", ("A", "B", "C", "D")
@@ -16,15 +16,15 @@ def read(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Documents of ``mmlu/{dev,test}/SUBJECT_{dev,test}.csv``, by subject, in the hub's form.
 
     Raises:
-        CapabilityError: there is no file, a subject has test questions only, or a file is
-            damaged.
+        AbsentError: there is no file, or a subject has test questions only.
+        CapabilityError: a file is damaged.
     """
     own = folder / "mmlu"
     ending = "_test.csv"
     subjects = [path.name.removesuffix(ending) for path in sorted((own / "test").glob("*.csv"))]
     if not subjects:
         mend = f"put the files dev/SUBJECT_dev.csv and test/SUBJECT{ending} there"
-        raise CapabilityError(NAME, own, "holds no subject", mend)
+        raise AbsentError(NAME, own, "holds no subject", mend)
     return {
         subject: {
             split: _documents(own / split / f"{subject}_{split}.csv", subject)

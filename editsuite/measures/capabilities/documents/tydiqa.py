@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from editsuite.errors import CapabilityError
+from editsuite.errors import AbsentError
 from editsuite.measures.capabilities.rows import Row, json_of, rows_in
 
 NAME, ENDING = "tydiqa_goldp", "_tydiqa_dev.json"
@@ -18,13 +18,14 @@ def read(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     A file is in the form of SQuAD 1.1. Languages without a file are no subset.
 
     Raises:
-        CapabilityError: there is no file, or one is damaged.
+        AbsentError: there is no file.
+        CapabilityError: one is damaged.
     """
     own = folder / "tydiqa_goldp"
     files = sorted(own.glob(f"*{ENDING}"))
     if not files:
         mend = f"put the files LANGUAGE{ENDING} there, see docs/capabilities.md"
-        raise CapabilityError(NAME, own, "holds no language", mend)
+        raise AbsentError(NAME, own, "holds no language", mend)
     return {
         path.name.removesuffix(ENDING): {"validation": list(_documents(path))} for path in files
     }
