@@ -54,7 +54,7 @@ class Asker:
         repeats: how many times each item is asked, each with a seed of its own.
 
     Raises:
-        MeasureError: a temperature or repeats are given and the task writes no text.
+        MeasureError: there is no item, or a temperature is given and the task writes no text.
         OptionError: the temperature is below 0, or there is nothing to repeat.
     """
 
@@ -68,10 +68,14 @@ class Asker:
         repeats: int = 1,
     ) -> None:
         _check_drawing(task, temperature, repeats)
+        if not docs:
+            raise MeasureError(f"task {task.config.task!r} was given no item; give at least one")
         self._task, self._docs = task, tuple(docs)
         self._temperature, self._repeats = temperature, repeats
         task.set_fewshot_seed(seed)
-        task.build_all_requests(samples=list(docs), rank=0, world_size=1)
+        # lm-eval asks the documents in their own order, and numbers those that it asks.
+        self._numbers = tuple(sorted(set(docs)))
+        task.build_all_requests(samples=list(self._numbers), rank=0, world_size=1)
 
     def ask(self, lm: EngineLM) -> tuple[Answer, ...]:
         """Ask all items, and score the answers by the task's own metrics."""
@@ -81,7 +85,10 @@ class Asker:
             for doc, scored in self._scored(instances, replies):
                 found.setdefault(doc, []).append(scored)
         gold = self._gold(lm, instances)
-        return tuple(_answer(doc, gold[doc], found[doc]) for doc in self._docs)
+        answers = {
+            doc: _answer(doc, gold[asked], found[asked]) for asked, doc in enumerate(self._numbers)
+        }
+        return tuple(answers[doc] for doc in self._docs)
 
     def _replies(self, lm: EngineLM, instances: Sequence[Instance]) -> list[list[Any]]:
         """What the model answers to all requests, as often as they are asked."""

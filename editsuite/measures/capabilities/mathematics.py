@@ -70,10 +70,7 @@ def answer_in(reply: str) -> str | None:
         return boxed(reply)
     rest = reply[said.end() :]
     formula = _FORMULA.match(rest)
-    if formula is not None:
-        found = formula[1]
-    else:
-        found = re.split(r"\.(?:\s|$)|\n", rest, maxsplit=1)[0]
+    found = formula[1] if formula else re.split(r"\.(?:\s|$)|\n", rest, maxsplit=1)[0]
     inner = boxed(found)
     return (found if inner is None else inner).strip() or None
 
