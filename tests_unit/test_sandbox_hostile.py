@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sandbox_ import ADDS, TIGHT, judged
 
 from editsuite.sandbox import Verdict
-from tests_unit.sandbox_ import ADDS, TIGHT, judged
 
 #: Words in the programs below that stand for what a test has at hand.
 SECRET, FOLDER, PARENT, PORT = "@SECRET@", "@FOLDER@", "@PARENT@", "@PORT@"
@@ -37,7 +37,9 @@ OUT: dict[str, str] = {
     "installed packages": "def out():\n  import numpy\n  return numpy.__file__",
     "their folder": "import os, glob\ndef out(): return glob.glob('/python/*/*/*-packages/*')",
     "the parent's environment": "def out(): return open('/proc/1/environ').read()",
-    "its own environment": "import os\ndef out(): return set(os.environ) - {'PWD', 'LC_CTYPE'}",
+    "its own environment": (
+        "import os\ndef out(): return set(os.environ) - {'PWD', 'LC_CTYPE', 'PYTHONHASHSEED'}"
+    ),
     "its memory": "def out(): return open('/proc/self/mem', 'rb').read(1)",
     "its descriptors": "import os\ndef out(): return os.listdir('/proc/self/fd')",
     "its parent's root": "import os\ndef out(): return os.listdir('/proc/1/root')",

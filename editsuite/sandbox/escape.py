@@ -29,7 +29,7 @@ def reads_the_accounts(secret, path, pid):
     return open("/etc/passwd").read()
 
 def reads_the_environment(secret, path, pid):
-    return set(os.environ) - {"PWD", "LC_CTYPE"}
+    return set(os.environ) - {"PWD", "LC_CTYPE", "PYTHONHASHSEED"}
 
 def sees_processes(secret, path, pid):
     return os.listdir("/proc")
@@ -50,9 +50,9 @@ def writes_outside(secret, path, pid):
             pass
 
 def fills_the_disk(secret, path, pid):
-    with open("/tmp/big", "wb") as file:
-        for _ in range(LIMIT // 65536 + 2):
-            file.write(bytes(65536))
+    for name in ("one", "two"):
+        with open("/tmp/" + name, "wb") as file:
+            file.write(bytes(LIMIT * 3 // 4))
     return True
 
 def opens_a_socket(secret, path, pid):
