@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -256,6 +258,12 @@ def test_a_sandbox_that_does_not_hold_is_not_opened(
         Sandbox.open()
 
 
+def test_elsewhere_than_on_linux_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    with pytest.raises(SandboxError, match="needs Linux; this is Darwin"):
+        Sandbox.open()
+
+
 def test_without_bubblewrap_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap_module, "PACKAGED", "no-such-package-anywhere")
     monkeypatch.setenv("PATH", "")
@@ -278,6 +286,18 @@ def test_a_closed_sandbox_runs_nothing() -> None:
     opened.close()
     with pytest.raises(SandboxError, match="closed"):
         opened.run([SOUND])
+
+
+def test_what_is_ended_from_outside_has_no_verdict() -> None:
+    sandbox()
+    opened = Sandbox.open(Limits(wall_s=60))
+    sleeper = Program("import time\ntime.sleep(99)", (ADDS,))
+    closing = threading.Timer(0.5, opened.close)
+    closing.start()
+    with pytest.raises(SandboxError, match="closed"):
+        opened.run([sleeper] * 4, workers=2)
+    closing.join()
+    assert psutil.Process().children(recursive=True) == []
 
 
 def test_a_room_that_fails_later_is_no_verdict(
