@@ -126,9 +126,9 @@ class Sandbox:
         except OSError as error:
             raise SandboxError(f"cannot start {self.bwrap}: {error}") from error
 
-    def _command(self, module: str, source: int, goal: int, seccomp: int) -> list[str]:
+    def _command(self, module: str, source: int, goal: int, seccomp: int, folder: int) -> list[str]:
         limits = self.limits
-        arguments = [source, goal, limits.cpu_s, limits.memory_bytes, limits.files_bytes]
+        arguments = [source, goal, folder, limits.cpu_s, limits.memory_bytes, limits.files_bytes]
         return [
             *room(self.bwrap, self.interpreter, INSIDE, limits.files_bytes, seccomp),
             *started(module, [*arguments, limits.value_bytes]),
