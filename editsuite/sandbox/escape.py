@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from editsuite.errors import SandboxError
+from editsuite.sandbox.limits import Limits
 from editsuite.sandbox.program import Program
 from editsuite.sandbox.verdict import Verdict
 
@@ -29,7 +31,7 @@ def reads_the_accounts(secret, path, pid):
     return open("/etc/passwd").read()
 
 def reads_the_environment(secret, path, pid):
-    return set(os.environ) - {"PWD", "LC_CTYPE"}
+    return set(os.environ) - {"PWD", "LC_CTYPE", "PYTHONHASHSEED"}
 
 def sees_processes(secret, path, pid):
     return os.listdir("/proc")
@@ -50,9 +52,9 @@ def writes_outside(secret, path, pid):
             pass
 
 def fills_the_disk(secret, path, pid):
-    with open("/tmp/big", "wb") as file:
-        for _ in range(LIMIT // 65536 + 2):
-            file.write(bytes(65536))
+    for name in ("one", "two"):
+        with open("/tmp/" + name, "wb") as file:
+            file.write(bytes(LIMIT * 3 // 4))
     return True
 
 def opens_a_socket(secret, path, pid):
@@ -107,22 +109,27 @@ def number_of_ways():
 NUMBER = WAYS.count("\ndef ") - 2
 
 
-def prove(judge: Callable[[Program], Verdict], memory_bytes: int, files_bytes: int) -> None:
-    """Try every way out.
+class Judge(Protocol):
+    """What is proved."""
 
-    Args:
-        judge: runs a program in the sandbox that is to be proved.
-        memory_bytes: what a program may use.
-        files_bytes: size of its private folder.
+    limits: Limits
+
+    def run(self, programs: Sequence[Program]) -> list[Verdict]:
+        """Judge programs."""
+
+
+def prove(judge: Judge) -> None:
+    """Try every way out.
 
     Raises:
         SandboxError: a way leads out, or the sandbox does not run a sound program.
     """
+    limits = judge.limits
     with _secret() as (secret, path):
-        limits = f"MEMORY = {memory_bytes}\nLIMIT = {files_bytes}\n"
+        sizes = f"MEMORY = {limits.memory_bytes}\nLIMIT = {limits.files_bytes}\n"
         arguments = f"{secret!r}, {str(path)!r}, {os.getpid()}"
         checks = (f"assert number_of_ways() == {NUMBER}", f"assert ways_out({arguments}) == []")
-        verdict = judge(Program(limits + WAYS, checks))
+        (verdict,) = judge.run([Program(sizes + WAYS, checks)])
     if not verdict.passed:
         raise SandboxError(f"it does not hold ({verdict.outcome}: {verdict.detail})")
 

@@ -45,9 +45,11 @@ class Interpreter:
     @property
     def command(self) -> list[str]:
         """The command line inside, up to the interpreter's own options."""
-        # Run by the loader, so that neither a search path of the binary nor a variable counts.
+        # Run by the loader, so that no search path within the binary counts. Not ``-I``, which
+        # would overlook the fixed PYTHONHASHSEED.
+        options = ("-P", "-s", "-S", "-B", "-u")
         inner = f"{PREFIX}/bin/python3"
-        return [f"{LIBRARIES}/ld.so", "--library-path", LIBRARIES, inner, "-I", "-S", "-B", "-u"]
+        return [f"{LIBRARIES}/ld.so", "--library-path", LIBRARIES, inner, *options]
 
     @property
     def mounts(self) -> list[str]:

@@ -22,6 +22,8 @@ class Limits:
         memory_bytes: address space, the interpreter's own included. The process that holds the
             checks has the same limit, so a program and its checks take at most twice this.
         files_bytes: size of its private folder, and of any one file in it.
+        files: files, folders and links in it. They are counted twenty times a second, so for a
+            moment there may be some ten thousand more.
         output_bytes: what it may write to standard output, and as much again to standard error.
         value_bytes: one value that it returns, written down.
         source_bytes: its own source.
@@ -31,6 +33,7 @@ class Limits:
     wall_s: float = 10.0
     memory_bytes: int = 512 * MIB
     files_bytes: int = 8 * MIB
+    files: int = 1000
     output_bytes: int = 1 * MIB
     value_bytes: int = 4 * MIB
     source_bytes: int = 1 * MIB

@@ -6,7 +6,6 @@ import os
 import platform
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Self
 
 import editsuite.sandbox.inside as inside
 from editsuite.errors import SandboxError
+from editsuite.sandbox.batch import Batch
 from editsuite.sandbox.bubblewrap import executables, room, started
 from editsuite.sandbox.cell import Cell
-from editsuite.sandbox.dialogue import Dialogue
 from editsuite.sandbox.escape import prove
 from editsuite.sandbox.interpreter import Interpreter, this_interpreter
 from editsuite.sandbox.limits import Limits
@@ -43,7 +42,7 @@ class Sandbox:
     interpreter: Interpreter
     limits: Limits
     filter: bytes
-    _live: set[Cell] = field(default_factory=set)
+    _batches: set[Batch] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
@@ -57,20 +56,25 @@ class Sandbox:
             SandboxError: there is none, with what is missing and the mend. There is no way to run
                 a program without.
         """
+        if platform.system() != "Linux":
+            raise SandboxError(
+                f"code is judged in a sandbox only, and that needs Linux; this is "
+                f"{platform.system()}: run the checks of code in a Linux container"
+            )
         interpreter, filter_ = this_interpreter(), seccomp_filter(platform.machine())
         reasons = []
         for bwrap in executables():
             sandbox = cls(bwrap, interpreter, limits or Limits(), filter_)
             try:
-                prove(sandbox._judge, sandbox.limits.memory_bytes, sandbox.limits.files_bytes)
+                prove(sandbox)
             except SandboxError as error:
                 reasons.append(f"{bwrap}: {error}")
             else:
                 return sandbox
         raise SandboxError(
             "no sandbox holds here, so no code can be judged. " + "; ".join(reasons) + ". "
-            "In a container allow user namespaces; where only AppArmor forbids them, install your "
-            "distribution's bubblewrap, which has a profile"
+            "In a container, allow user namespaces; on Ubuntu, allow them for programs without an "
+            "AppArmor profile (sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
         )
 
     def run(self, programs: Sequence[Program], workers: int | None = None) -> list[Verdict]:
@@ -86,20 +90,23 @@ class Sandbox:
         Raises:
             SandboxError: the sandbox is closed, or a room did not come up. Nothing runs on.
         """
-        workers = workers or len(os.sched_getaffinity(0))
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        batch = Batch(self._cell, self.limits)
+        with self._lock:
+            if self._closed:
+                raise SandboxError("the sandbox is closed: open another")
+            self._batches.add(batch)
         try:
-            return list(pool.map(self._judge, programs))
-        except BaseException:
-            self._end()
-            raise
+            return batch.run(programs, workers or len(os.sched_getaffinity(0)))
         finally:
-            pool.shutdown(cancel_futures=True)
+            with self._lock:
+                self._batches.discard(batch)
 
     def close(self) -> None:
         """End whatever runs, and let nothing start again."""
-        self._closed = True
-        self._end()
+        with self._lock:
+            self._closed = True
+            for batch in self._batches:
+                batch.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -112,42 +119,17 @@ class Sandbox:
     ) -> None:
         self.close()
 
-    def _judge(self, program: Program) -> Verdict:
-        size = len(program.code)
-        if size > self.limits.source_bytes:
-            most = self.limits.source_bytes
-            return Verdict("error", 0, f"the source has {size} characters; at most {most} are read")
-        cells: list[Cell] = []
+    def _cell(self, role: str) -> Cell:
+        command = partial(self._command, f"editsuite.sandbox.inside.{role}")
         try:
-            for role in ("candidate", "examiner"):
-                cells.append(self._cell(f"editsuite.sandbox.inside.{role}"))
-            return Dialogue(program, self.limits, *cells).verdict()
-        finally:
-            for cell in cells:
-                with self._lock:
-                    self._live.discard(cell)
-                cell.close()
+            return Cell(command, self.filter, self.limits.value_bytes)
+        except OSError as error:
+            raise SandboxError(f"cannot start {self.bwrap}: {error}") from error
 
-    def _cell(self, module: str) -> Cell:
-        with self._lock:
-            if self._closed:
-                raise SandboxError("the sandbox is closed: open another")
-            try:
-                cell = Cell(partial(self._command, module), self.filter, self.limits.value_bytes)
-            except OSError as error:
-                raise SandboxError(f"cannot start {self.bwrap}: {error}") from error
-            self._live.add(cell)
-            return cell
-
-    def _command(self, module: str, source: int, goal: int, seccomp: int) -> list[str]:
+    def _command(self, module: str, source: int, goal: int, seccomp: int, folder: int) -> list[str]:
         limits = self.limits
-        arguments = [source, goal, limits.cpu_s, limits.memory_bytes, limits.files_bytes]
+        arguments = [source, goal, folder, limits.cpu_s, limits.memory_bytes, limits.files_bytes]
         return [
             *room(self.bwrap, self.interpreter, INSIDE, limits.files_bytes, seccomp),
             *started(module, [*arguments, limits.value_bytes]),
         ]
-
-    def _end(self) -> None:
-        with self._lock:
-            for cell in self._live:
-                cell.kill()

@@ -14,7 +14,8 @@ Outcome = Literal[
     "killed",  # a signal ended it
     "timeout",  # too much CPU time or wall time
     "memory",  # it ran out of memory
-    "output",  # it wrote too much
+    "output",  # it printed too much
+    "files",  # it made too many files
     "forged",  # it wrote into the channel what nobody had asked for, or no value at all
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)

@@ -39,7 +39,7 @@ class Asker:
         most: bytes of one question.
 
     Attributes:
-        asked: answers with a value so far.
+        asked: answers with a value or an exception so far.
         last: the latest value.
         raised: the latest exception of the program, as it was raised here, with its line.
         opaque: why a value could not be believed, once one could not.
@@ -56,7 +56,11 @@ class Asker:
     def name(self, name: str) -> tuple[object, ...]:
         """What the program calls so, in a tuple of one; empty where it has no such name."""
         answer = self._answer(("name", name))
-        return () if answer[0] == ABSENT else (answer[1],)
+        if answer[0] == ABSENT:
+            return ()
+        if type(answer[1]) is not Handle:
+            self._seen(answer[1])
+        return (answer[1],)
 
     def ask(self, *question: object) -> Any:
         """The value that the program gives.
@@ -69,9 +73,12 @@ class Asker:
         answer = self._answer(question)
         if answer[0] == STOP:
             raise StopIteration
-        self.asked += 1
-        self.last = answer[1]
+        self._seen(answer[1])
         return answer[1]
+
+    def _seen(self, value: object) -> None:
+        self.asked += 1
+        self.last = value
 
     def not_plain(self, why: str) -> NoReturn:
         """Say that a value cannot be believed, for good: catching this does not help a check."""
@@ -114,6 +121,7 @@ class Asker:
             error = known(text)
         except TypeError:  # no exception; or UnicodeDecodeError, which wants five arguments
             error = ProgramError(f"{kind}: {text}")
+        self.asked += 1
         self.raised = (error, f"{kind}: {text}" + (f" (line {line})" if line else ""))
         raise error
 

@@ -108,8 +108,8 @@ def _text(error: BaseException) -> str:
 
 def main() -> None:
     """Serve until the other side has gone."""
-    source, goal, cpu_s, memory_bytes, files_bytes, most = map(int, sys.argv[1:])
-    confine(cpu_s, memory_bytes, files_bytes)
+    source, goal, *limits, most = map(int, sys.argv[1:])
+    confine(*limits)
     channel = Channel(source, goal)
     channel.send(READY)
     program = Program(most)

@@ -116,8 +116,8 @@ def _written(value: object) -> str:
 
 def main() -> None:
     """Examine one program."""
-    source, goal, cpu_s, memory_bytes, files_bytes, most = map(int, sys.argv[1:])
-    confine(cpu_s, memory_bytes, files_bytes)
+    source, goal, *limits, most = map(int, sys.argv[1:])
+    confine(*limits)
     channel = Channel(source, goal)
     channel.send(READY)
 

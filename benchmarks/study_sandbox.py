@@ -1,7 +1,7 @@
 """How many programs a second the sandbox judges, and whether sound programs pass.
 
-    python -m benchmarks.bench_sandbox
-    python -m benchmarks.bench_sandbox --programs mbpp.jsonl
+    python -m benchmarks.study_sandbox
+    python -m benchmarks.study_sandbox --programs mbpp.jsonl
 
 Without a file: trivial programs of three checks, half of them right. With a file of JSON lines
 in MBPP's fields (``code``, ``test_list``, ``test_setup_code``, ``challenge_test_list``): every
