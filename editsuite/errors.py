@@ -60,6 +60,10 @@ class CapabilityError(EditsuiteError):
         return type(self), (self.what, self.place, self.reason, self.mend)
 
 
+class SandboxError(EditsuiteError):
+    """Code cannot be run in isolation here, or a program cannot be judged; nothing was run."""
+
+
 class BaselineError(EditsuiteError):
     """A baseline file cannot be read, or a number cannot be kept as a baseline."""
 

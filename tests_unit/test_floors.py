@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent / "editsuite"
 #: From the ground up; parts of one floor may know each other only where ``SAME`` says so.
 FLOORS = (
     ("errors", "files", "late", "sealed"),
-    ("facts", "cards"),
+    ("facts", "cards", "sandbox"),
     ("engine",),
     ("editors",),
     ("chains", "training"),
