@@ -6,7 +6,8 @@
 ``benchmarks/probes/NAME.jsonl`` holds all items that were written for a capability. They are asked
 of the default model; the rule is `Rule`. Written anew: the probe's items in the package, and beside
 the written ones ``NAME.measured.jsonl`` (every item's margin) and ``NAME.discarded.jsonl`` (the
-reason for each that was left out). An item with a ``pair`` stays or goes with its partner.
+reason for each that was left out). An item with a ``pair`` stays or goes with its partner. Where a
+task file says ``guessable: false``, what is right without the passage is left out as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import logging
 import math
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 
 WRITTEN = ROOT / "benchmarks" / "probes"
 #: In a task file's metadata: the prompt without the question, to see what answers tell of
-#: themselves.
-BLIND = "blind"
-WRONG, NARROW, PARTNER, SPARE = "wrong", "narrow", "partner", "spare"
+#: themselves, and whether an item may be answered from that alone.
+BLIND, GUESSABLE = "blind", "guessable"
+WRONG, NARROW, GUESSED, PARTNER, SPARE = "wrong", "narrow", "guessed", "partner", "spare"
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ def margin_of_options(task: Any, options: Sequence[Any], metric: str) -> float:
 
 
 def reasons(
-    items: Sequence[Mapping[str, Any]], found: Sequence[Measured], least: float, most: int
+    items: Sequence[Mapping[str, Any]],
+    found: Sequence[Measured],
+    least: float,
+    most: int,
+    guessed: Container[str] = (),
 ) -> dict[str, str]:
     """Why items are left out, by their ids; what is not among them is kept."""
     pairs: dict[str, list[Measured]] = {}
@@ -126,7 +131,7 @@ def reasons(
     left: dict[str, str] = {}
     good = []
     for pair in pairs.values():
-        own = {one.id: reason for one in pair if (reason := failing(one, least))}
+        own = {one.id: reason for one in pair if (reason := failing(one, least, guessed))}
         left |= {one.id: own.get(one.id, PARTNER) for one in pair if own}
         if not own:
             good.append(pair)
@@ -138,11 +143,13 @@ def reasons(
     return {item["id"]: left[item["id"]] for item in items if item["id"] in left}
 
 
-def failing(one: Measured, least: float) -> str | None:
+def failing(one: Measured, least: float, guessed: Container[str]) -> str | None:
     """What is against an item by itself."""
     if not one.right:
         return WRONG
-    return None if one.margin >= least else NARROW
+    if one.margin < least:
+        return NARROW
+    return GUESSED if one.id in guessed else None
 
 
 def lines(records: Iterable[Mapping[str, Any]]) -> str:
@@ -157,7 +164,10 @@ def calibrate(name: str, lm: EngineLM, package: Path) -> dict[str, Any]:
     settings, items = probe_settings(name), read_items(WRITTEN / f"{name}.jsonl")
     probe = Probe(name, settings, items)
     found = measured(probe, lm)
-    left = reasons(items, found, RULE.least[settings["output_type"]], RULE.most)
+    right = {one.id for one in found if one.right}
+    sighted = replace(probe, items=tuple(item for item in items if item["id"] in right))
+    guesses = () if settings["metadata"].get(GUESSABLE, True) else guessed(sighted, lm)
+    left = reasons(items, found, RULE.least[settings["output_type"]], RULE.most, guesses)
     kept = replace(probe, items=tuple(item for item in items if item["id"] not in left))
     write_text_atomically(package / f"{name}.jsonl", lines(kept.items))
     write_text_atomically(WRITTEN / f"{name}.measured.jsonl", lines(map(asdict, found)))
@@ -169,8 +179,11 @@ def calibrate(name: str, lm: EngineLM, package: Path) -> dict[str, Any]:
     return {
         "capability": name,
         "written": len(items),
-        "right": sum(one.right for one in found),
-        **{reason: list(left.values()).count(reason) for reason in (NARROW, PARTNER, SPARE)},
+        "right": len(right),
+        **{
+            reason: list(left.values()).count(reason)
+            for reason in (NARROW, GUESSED, PARTNER, SPARE)
+        },
         "kept": len(kept.items),
         "again": sum(one.right for one in again) / max(1, len(again)),
         "quartiles": quartiles([one.margin for one in again]),
@@ -181,12 +194,17 @@ def calibrate(name: str, lm: EngineLM, package: Path) -> dict[str, Any]:
 
 def blind(probe: Probe, lm: EngineLM) -> float:
     """Share right where the prompt holds no question; NaN where the task file names no such."""
-    template = (probe.settings.get("metadata") or {}).get(BLIND)
-    if template is None:
+    if BLIND not in probe.settings["metadata"]:
         return math.nan
-    unseeing = {**probe.settings, "doc_to_text": template, "num_fewshot": 0}
+    return len(guessed(probe, lm)) / max(1, len(probe.items))
+
+
+def guessed(probe: Probe, lm: EngineLM) -> frozenset[str]:
+    """Items that are answered rightly where the prompt holds no question."""
+    prompt = probe.settings["metadata"][BLIND]
+    unseeing = {**probe.settings, "doc_to_text": prompt, "num_fewshot": 0}
     found = measured(replace(probe, settings=unseeing), lm)
-    return sum(one.right for one in found) / max(1, len(found))
+    return frozenset(one.id for one in found if one.right)
 
 
 def quartiles(margins: Sequence[float]) -> list[float]:
