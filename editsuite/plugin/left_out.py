@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 import pytest
 
@@ -35,6 +36,8 @@ def leave_out(items: Iterable[pytest.Item], choice: Choice) -> None:
 def _why_not(capability: str, choice: Choice) -> str:
     from editsuite.measures.capabilities.sources import LocalFiles
 
+    if find_spec("lm_eval") is None:
+        return "capabilities need the extra `capabilities`; run `pip install 'editsuite[capabilities]'`"
     try:
         if choice.data is not None:
             LocalFiles(choice.data).documents(choice.benchmark(capability).name)
