@@ -37,7 +37,8 @@ def _why_not(capability: str, choice: Choice) -> str:
     from editsuite.measures.capabilities.sources import LocalFiles
 
     if find_spec("lm_eval") is None:
-        return "capabilities need the extra `capabilities`; run `pip install 'editsuite[capabilities]'`"
+        mend = "run `pip install 'editsuite[capabilities]'`"
+        return f"capabilities need the extra `capabilities`; {mend}"
     try:
         if choice.data is not None:
             LocalFiles(choice.data).documents(choice.benchmark(capability).name)
