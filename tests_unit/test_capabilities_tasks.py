@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -344,6 +346,24 @@ def test_lm_eval_itself_loads_the_task_files(
         task.build_all_requests(samples=[0], rank=0, world_size=1)
         assert task.instances[0].args == requests(subset, [0])[0].args
         assert task.VERSION == 1.0
+
+
+WITHOUT_LM_EVAL = """
+import sys
+sys.modules["lm_eval"] = None
+from editsuite.errors import MeasureError
+import editsuite.measures.capabilities.benchmark, editsuite.measures.capabilities.sources
+try:
+    import editsuite.measures.capabilities.subsets
+except MeasureError as error:
+    print(error)
+"""
+
+
+def test_without_lm_eval_the_extra_is_named_and_the_table_is_there_all_the_same() -> None:
+    command = [sys.executable, "-c", WITHOUT_LM_EVAL]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "pip install 'editsuite[capabilities]'" in done.stdout
 
 
 LANGUAGES = ("arabic", "bengali", "finnish", "indonesian", "russian", "swahili", "telugu")

@@ -8,8 +8,6 @@ from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from lm_eval.utils import apply_template
-
 from editsuite.errors import MeasureError, OptionError
 
 if TYPE_CHECKING:
@@ -141,6 +139,8 @@ class Asker:
         return int(right)
 
     def _target(self, document: Mapping[str, Any]) -> str:
+        from lm_eval.utils import apply_template
+
         template = (self._task.config.metadata or {}).get(GOLD)
         if template is not None:
             return str(apply_template(template, document))

@@ -52,6 +52,17 @@ class Row:
             raise self.wrong(f"the field {name!r} is {_shown(value)}, not {least} or more texts")
         return list(value)
 
+    def number(self, name: str) -> int:
+        """A whole number.
+
+        Raises:
+            CapabilityError: it is missing, or something else.
+        """
+        value = self._there(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.wrong(f"the field {name!r} is {_shown(value)}, not a whole number")
+        return value
+
     def rows(self, name: str) -> tuple[Row, ...]:
         """The records that a field holds.
 

@@ -48,11 +48,7 @@ class LocalFiles:
 
 @dataclass(frozen=True)
 class Nowhere:
-    """No data was named.
-
-    The hub is no source: a score can be held against a later one only if both are of the same
-    bytes, and no revision of these datasets is pinned here.
-    """
+    """No data was named."""
 
     def documents(self, dataset: str) -> Subsets:
         """Refuse.

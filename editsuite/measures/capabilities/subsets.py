@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import lm_eval
-from lm_eval.api.task import ConfigurableTask
+from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import CapabilityError, MeasureError
 from editsuite.measures.capabilities.asking import Asker
@@ -17,14 +14,19 @@ from editsuite.measures.capabilities.benchmark import Benchmark
 from editsuite.measures.capabilities.items import Wanted, ids_of, spread_items
 from editsuite.measures.capabilities.sources import Source
 from editsuite.measures.capabilities.task import (
+    THEIRS,
     Documents,
     ProcessResults,
     read_task_file,
     task_over,
 )
 
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
+
 TASKS = Path(__file__).parent / "tasks"
-_THEIRS = "lm_eval/"
+_PREFIX = "lm_eval/"
 #: What a group's file holds that is no setting of a task.
 _OF_GROUPS = ("group", "task", "metadata", "aggregate_metric_list")
 
@@ -112,9 +114,8 @@ def settings_of(benchmark: Benchmark, subset: str) -> dict[str, Any]:
         CapabilityError: the benchmark has no such subset.
     """
     name = benchmark.file.format(subset)
-    theirs = name.startswith(_THEIRS)
-    folder = Path(lm_eval.__file__).parent / "tasks" if theirs else TASKS
-    path = folder / name.removeprefix(_THEIRS)
+    theirs = name.startswith(_PREFIX)
+    path = (THEIRS if theirs else TASKS) / name.removeprefix(_PREFIX)
     if not path.is_file():
         raise _unknown(benchmark, subset, path)
     settings = read_task_file(path)

@@ -9,6 +9,7 @@ from typing import Any
 from editsuite.errors import MeasureError
 
 try:
+    import lm_eval
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._yaml_loader import load_yaml
@@ -18,6 +19,8 @@ except ImportError as error:
         "run `pip install 'editsuite[capabilities]'`"
     ) from error
 
+#: Folder of lm-eval's own task files.
+THEIRS = Path(lm_eval.__file__).parent / "tasks"
 #: Scores of a document's replies, by metric.
 ProcessResults = Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]
 Documents = Mapping[str, Sequence[Mapping[str, Any]]]

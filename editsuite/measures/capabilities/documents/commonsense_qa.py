@@ -19,21 +19,36 @@ def read(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     files = {"train": "train_rand_split.jsonl", "validation": "dev_rand_split.jsonl"}
     return {
         "": {
-            split: [_document(row) for row in json_lines(NAME, folder / "commonsenseqa" / file)]
+            split: [_nested(row) for row in json_lines(NAME, folder / "commonsenseqa" / file)]
             for split, file in files.items()
         }
     }
 
 
-def _document(row: Row) -> dict[str, Any]:
+def flat(row: Row) -> dict[str, Any]:
+    """A document of the hub's record.
+
+    Raises:
+        CapabilityError: a field is missing, or the options are not five.
+    """
+    choices = row.row("choices")
+    options = (choices.texts("label"), choices.texts("text"))
+    return _document(row, row.text("question"), *options)
+
+
+def _nested(row: Row) -> dict[str, Any]:
     question = row.row("question")
     choices = question.rows("choices")
-    labels = [choice.text("label") for choice in choices]
-    if tuple(labels) != LETTERS:
-        raise question.wrong(f"the options are {labels}, not {list(LETTERS)}")
+    options = ([choice.text(name) for choice in choices] for name in ("label", "text"))
+    return _document(row, question.text("stem"), *options)
+
+
+def _document(row: Row, question: str, labels: list[str], texts: list[str]) -> dict[str, Any]:
+    if tuple(labels) != LETTERS or len(texts) != len(LETTERS):
+        raise row.wrong(f"the options are {labels}, not {list(LETTERS)}")
     return {
         "id": row.text("id"),
-        "question": question.text("stem"),
-        "choices": {"label": labels, "text": [choice.text("text") for choice in choices]},
+        "question": question,
+        "choices": {"label": labels, "text": texts},
         "answerKey": row.one_of("answerKey", LETTERS),
     }

@@ -18,10 +18,15 @@ def read(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
         CapabilityError: the file is absent or damaged, or a solution has no box.
     """
     path = folder / "math" / "test.jsonl"
-    return {"": {"test": [_document(row) for row in json_lines(NAME, path)]}}
+    return {"": {"test": [document(row) for row in json_lines(NAME, path)]}}
 
 
-def _document(row: Row) -> dict[str, Any]:
+def document(row: Row) -> dict[str, Any]:
+    """A document of a record, the hub's or the file's.
+
+    Raises:
+        CapabilityError: a field is missing, or the solution has no box.
+    """
     solution = row.text("solution")
     answer = boxed(solution)
     if answer is None:

@@ -19,19 +19,22 @@ def read(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
         CapabilityError: the file is absent or damaged, or lacks one of the two splits.
     """
     rows = json_lines(NAME, folder / "mbpp" / "mbpp.jsonl")
-    found = [_document(row) for row in rows]
+    found = [document(row) for row in rows]
     return {
         "": {
-            split: [document for document in found if first <= document["task_id"] <= last]
+            split: [one for one in found if first <= one["task_id"] <= last]
             for split, (first, last) in SPLITS.items()
         }
     }
 
 
-def _document(row: Row) -> dict[str, Any]:
-    number = row.values.get("task_id")
-    if not isinstance(number, int):
-        raise row.wrong("the field 'task_id' is missing, or no number")
+def document(row: Row) -> dict[str, Any]:
+    """A document of a record, the hub's or the file's.
+
+    Raises:
+        CapabilityError: a field is missing.
+    """
+    number = row.number("task_id")
     return {
         "id": str(number),
         "task_id": number,

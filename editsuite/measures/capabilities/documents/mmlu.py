@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from editsuite.errors import AbsentError
-from editsuite.measures.capabilities.rows import csv_rows
+from editsuite.measures.capabilities.rows import Row, csv_rows
 
 NAME, LETTERS = "mmlu", ("A", "B", "C", "D")
 _COLUMNS = ("question", *LETTERS, "answer")
@@ -45,3 +45,16 @@ def _documents(path: Path, subject: str) -> list[dict[str, Any]]:
         }
         for row in csv_rows(NAME, path, _COLUMNS)
     ]
+
+
+def numbered(row: Row) -> dict[str, Any]:
+    """A document of the hub's record, whose answer is a number.
+
+    Raises:
+        CapabilityError: a field is missing, or there are not four options.
+    """
+    choices, answer = row.texts("choices"), row.number("answer")
+    if len(choices) != len(LETTERS) or answer not in range(len(LETTERS)):
+        raise row.wrong(f"has {len(choices)} options and the answer {answer}, not 4 and 0 to 3")
+    names = row.text("subject"), row.text("question")
+    return {"subject": names[0], "question": names[1], "choices": choices, "answer": answer}
