@@ -11,6 +11,7 @@ from editsuite.measures.capabilities.probe import FOLDER, read_probe
 from editsuite.measures.capabilities.programs import scored_by
 from editsuite.measures.capabilities.sources import LocalFiles
 from editsuite.measures.capabilities.subsets import TASKS, open_benchmark
+from editsuite.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from editsuite.measures.capabilities.choice import Choice
@@ -26,11 +27,12 @@ def battery_of(capability: str, choice: Choice) -> Battery:
         AbsentError: the benchmark's files are not there.
         CapabilityError: they are damaged.
         OptionError: no such number of items.
+        SandboxError: code is asked and there is no isolation here.
     """
     if choice.data is None:
         return _probe(capability, choice)
     benchmark = choice.benchmark(capability)
-    judged = scored_by(SandboxJudge()) if capability == CODE else None
+    judged = scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None
     source = LocalFiles(choice.data)
     subsets = open_benchmark(benchmark, source, choice.items, choice.seed, judged)
     sheets = tuple(
@@ -49,7 +51,7 @@ def battery_of(capability: str, choice: Choice) -> Battery:
 
 
 def _probe(capability: str, choice: Choice) -> Battery:
-    probe = read_probe(capability, scored_by(SandboxJudge()) if capability == CODE else None)
+    probe = read_probe(capability, scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None)
     ids = tuple(str(item["id"]) for item in probe.items)
     sheet = Sheet(probe.task(), tuple(range(len(ids))), ids, probe.metric)
     content = content_digest([(FOLDER / f"{capability}.yaml").read_bytes()], probe.items)

@@ -1,27 +1,28 @@
-"""The sandbox as the judge of programs that a model writes."""
+"""The sandbox as the judge of programs that a model wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from editsuite.sandbox import Program, Sandbox
 
 
 @dataclass(frozen=True)
 class SandboxJudge:
-    """Opens the sandbox with the first program; a run without code checks needs none."""
+    """Runs programs in a sandbox; a `Judge`.
 
-    @cached_property
-    def _sandbox(self) -> Sandbox:
-        return Sandbox.open()
+    Attributes:
+        sandbox: an open one.
+    """
+
+    sandbox: Sandbox
 
     def __call__(self, program: str, setup: str, tests: Sequence[str]) -> bool:
         """Whether a program passes all tests.
 
         Raises:
-            SandboxError: there is no isolation here, or a test is none.
+            SandboxError: there are no tests, one asserts nothing, or the sandbox is closed.
         """
-        (verdict,) = self._sandbox.run([Program(program, tuple(tests), setup)])
+        (verdict,) = self.sandbox.run([Program(program, tuple(tests), setup)], workers=1)
         return verdict.passed
