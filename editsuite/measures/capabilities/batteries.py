@@ -51,7 +51,9 @@ def battery_of(capability: str, choice: Choice) -> Battery:
 
 
 def _probe(capability: str, choice: Choice) -> Battery:
-    probe = read_probe(capability, scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None)
+    probe = read_probe(
+        capability, scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None
+    )
     ids = tuple(str(item["id"]) for item in probe.items)
     sheet = Sheet(probe.task(), tuple(range(len(ids))), ids, probe.metric)
     content = content_digest([(FOLDER / f"{capability}.yaml").read_bytes()], probe.items)
