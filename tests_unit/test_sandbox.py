@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -208,6 +209,7 @@ at = len(args) - 1 - args[::-1].index({first!r})
 args[at : at + {number}] = {instead!r}
 os.execv(real, [real, *args])
 """
+HERE = "@HERE@"
 NO_PID = ["--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
 
 
@@ -224,7 +226,7 @@ NO_PID = ["--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-t
         (DROPPED.format(first="--unshare-all", number=1, instead=NO_PID), "signals_who_started"),
         (DROPPED.format(first="--uid", number=4, instead=[]), "is_the_user"),
         (
-            DROPPED.format(first="--remount-ro", number=0, instead=["--bind", "/tmp", "/tmp"]),
+            DROPPED.format(first="--remount-ro", number=0, instead=["--bind", HERE, HERE]),
             "reads_a",
         ),
         (DROPPED.format(first="--remount-ro", number=0, instead=["--dir", "/var"]), None),
@@ -250,7 +252,9 @@ def test_a_sandbox_that_does_not_hold_is_not_opened(
     body: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proof is by trying: one with a hole is refused, one with none (``told`` None) is not."""
-    monkeypatch.setattr(sandbox_module, "executables", lambda: [wrapper(tmp_path, body)])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the secret is put
+    spoilt = wrapper(tmp_path, body.replace(HERE, str(tmp_path)))
+    monkeypatch.setattr(sandbox_module, "executables", lambda: [spoilt])
     if told is None:
         Sandbox.open().close()
         return
