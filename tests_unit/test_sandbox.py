@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import psutil
@@ -133,6 +135,23 @@ def test_setup_runs_with_the_checks_and_reaches_the_program_s_classes() -> None:
         setup="root = Node(1)\nroot.left = Node(2)\ndef close(a, b): return abs(a - b) < 1e-9",
     )
     assert verdict.passed, verdict
+
+
+def test_the_page_s_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox()
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    code, printed = re.findall(r"```(?:python|text)\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "docs/sandbox.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+
+
+def test_the_page_s_limits_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d]+)", page, re.MULTILINE))
+    limits = {field.name: getattr(Limits(), field.name) for field in fields(Limits)}
+    assert {n: int(v >> 20 if n.endswith("_bytes") else v) for n, v in limits.items()} == {
+        name: int(number) for name, number in told.items()
+    }
 
 
 def test_names_of_the_setup_win_over_those_of_the_program() -> None:
