@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -13,13 +14,15 @@ from editsuite.sandbox.limits import MIB
 
 TIGHT = Limits(
     cpu_s=1,
-    wall_s=2.0,
+    wall_s=20.0,
     memory_bytes=128 * MIB,
     files_bytes=MIB,
     output_bytes=MIB // 4,
     value_bytes=MIB // 4,
     source_bytes=MIB // 4,
 )
+#: For programs that do nothing until they are ended.
+IMPATIENT = replace(TIGHT, wall_s=1.0)
 ADDS = "assert f(1, 2) == 3"
 SOUND = Program("def f(a, b):\n    return a + b\n", (ADDS,))
 
@@ -44,11 +47,16 @@ def packaged() -> bool:
 
 
 def judged(
-    code: str, *checks: str, setup: str = "", names: frozenset[str] = frozenset()
+    code: str,
+    *checks: str,
+    setup: str = "",
+    names: frozenset[str] = frozenset(),
+    limits: Limits = TIGHT,
 ) -> Verdict:
     """The verdict on a program; a sound one, right after, must pass as ever."""
     program = Program(code, checks or (ADDS,), setup, names)
-    verdict, after = sandbox().run([program, SOUND], workers=1)
+    (verdict,) = replace(sandbox(), limits=limits).run([program])
+    (after,) = sandbox().run([SOUND])
     assert after.passed, after
     assert after.executed == 1
     return verdict

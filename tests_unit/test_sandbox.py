@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import platform
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import psutil
@@ -134,6 +137,23 @@ def test_setup_runs_with_the_checks_and_reaches_the_program_s_classes() -> None:
     assert verdict.passed, verdict
 
 
+def test_the_page_s_example_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox()
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    code, printed = re.findall(r"```(?:python|text)\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "docs/sandbox.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+
+
+def test_the_page_s_limits_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d]+)", page, re.MULTILINE))
+    limits = {field.name: getattr(Limits(), field.name) for field in fields(Limits)}
+    assert {n: int(v >> 20 if n.endswith("_bytes") else v) for n, v in limits.items()} == {
+        name: int(number) for name, number in told.items()
+    }
+
+
 def test_names_of_the_setup_win_over_those_of_the_program() -> None:
     lie = "def close(a, b): return True\ndef f(a, b): return 4"
     verdict = judged(lie, "assert close(f(1, 2), 3)", setup="def close(a, b): return a == b")
@@ -208,6 +228,7 @@ at = len(args) - 1 - args[::-1].index({first!r})
 args[at : at + {number}] = {instead!r}
 os.execv(real, [real, *args])
 """
+HERE = "@HERE@"
 NO_PID = ["--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
 
 
@@ -224,7 +245,7 @@ NO_PID = ["--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-t
         (DROPPED.format(first="--unshare-all", number=1, instead=NO_PID), "signals_who_started"),
         (DROPPED.format(first="--uid", number=4, instead=[]), "is_the_user"),
         (
-            DROPPED.format(first="--remount-ro", number=0, instead=["--bind", "/tmp", "/tmp"]),
+            DROPPED.format(first="--remount-ro", number=0, instead=["--bind", HERE, HERE]),
             "reads_a",
         ),
         (DROPPED.format(first="--remount-ro", number=0, instead=["--dir", "/var"]), None),
@@ -250,7 +271,9 @@ def test_a_sandbox_that_does_not_hold_is_not_opened(
     body: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proof is by trying: one with a hole is refused, one with none (``told`` None) is not."""
-    monkeypatch.setattr(sandbox_module, "executables", lambda: [wrapper(tmp_path, body)])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the secret is put
+    spoilt = wrapper(tmp_path, body.replace(HERE, str(tmp_path)))
+    monkeypatch.setattr(sandbox_module, "executables", lambda: [spoilt])
     if told is None:
         Sandbox.open().close()
         return
