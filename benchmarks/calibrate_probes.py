@@ -62,6 +62,8 @@ class Rule:
 #: Options: log-likelihood of the right one over that of the best wrong one, as the metric ranks
 #: them. Generation: log-likelihood of the right answer a token; above ln(1/2) no other token can
 #: be likelier than the right one of a one-token answer.
+#: Where a task file says that fewer items are kept, because each takes long.
+ROOM = "room"
 RULE = Rule({"multiple_choice": 0.3, "generate_until": -0.6})
 
 
@@ -152,6 +154,11 @@ def failing(one: Measured, least: float, guessed: Container[str]) -> str | None:
     return GUESSED if one.id in guessed else None
 
 
+def room_of(settings: Mapping[str, Any]) -> int:
+    """How many items a probe may keep: the rule's number, or what its task file says."""
+    return int(settings["metadata"].get(ROOM, RULE.most))
+
+
 def lines(records: Iterable[Mapping[str, Any]]) -> str:
     """Records as a file of one JSON object a line."""
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
@@ -159,15 +166,18 @@ def lines(records: Iterable[Mapping[str, Any]]) -> str:
 
 def calibrate(name: str, lm: EngineLM, package: Path) -> dict[str, Any]:
     """Ask the written items, write what is kept and what not, and ask the kept ones again."""
+    from editsuite.measures.capabilities.judge import judged_by
     from editsuite.measures.capabilities.probe import Probe, probe_settings, read_items
 
     settings, items = probe_settings(name), read_items(WRITTEN / f"{name}.jsonl")
+    if (judged := judged_by(name)) is not None:
+        settings |= {"process_results": judged}
     probe = Probe(name, settings, items)
     found = measured(probe, lm)
     right = {one.id for one in found if one.right}
     sighted = replace(probe, items=tuple(item for item in items if item["id"] in right))
     guesses = () if settings["metadata"].get(GUESSABLE, True) else guessed(sighted, lm)
-    left = reasons(items, found, RULE.least[settings["output_type"]], RULE.most, guesses)
+    left = reasons(items, found, RULE.least[settings["output_type"]], room_of(settings), guesses)
     kept = replace(probe, items=tuple(item for item in items if item["id"] not in left))
     write_text_atomically(package / f"{name}.jsonl", lines(kept.items))
     write_text_atomically(WRITTEN / f"{name}.measured.jsonl", lines(map(asdict, found)))

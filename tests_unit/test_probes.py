@@ -22,6 +22,7 @@ from benchmarks.calibrate_probes import (
     names,
     quartiles,
     reasons,
+    room_of,
 )
 from editsuite.errors import MeasureError
 from editsuite.facts.builtin import builtin_facts
@@ -90,7 +91,9 @@ def test_what_is_kept_is_what_the_rule_keeps(
 ) -> None:
     found = [Measured(**line) for line in read_items(WRITTEN / f"{name}.measured.jsonl")]
     assert [one.id for one in found] == [item["id"] for item in written]
-    left = reasons(written, found, RULE.least[probe.settings["output_type"]], RULE.most)
+    left = reasons(
+        written, found, RULE.least[probe.settings["output_type"]], room_of(probe.settings)
+    )
     assert probe.items == tuple(item for item in written if item["id"] not in left)
     discarded = read_items(WRITTEN / f"{name}.discarded.jsonl")
     assert {line["id"]: line["reason"] for line in discarded} == left

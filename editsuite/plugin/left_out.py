@@ -9,11 +9,9 @@ import pytest
 
 from editsuite.errors import AbsentError, SandboxError
 from editsuite.measures.capabilities.choice import Choice, capabilities_in
+from editsuite.measures.capabilities.judge import CODE
 from editsuite.plugin.cases import MEASURES_MARK, measures_of
 from editsuite.sandbox import Sandbox
-
-#: The capability whose answers are run in the sandbox.
-CODE = "code"
 
 
 def leave_out(items: Iterable[pytest.Item], choice: Choice) -> None:

@@ -6,18 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 from editsuite.measures.capabilities.battery import Battery, Sheet, content_digest
-from editsuite.measures.capabilities.judge import SandboxJudge
+from editsuite.measures.capabilities.judge import judged_by
 from editsuite.measures.capabilities.probe import FOLDER, read_probe
-from editsuite.measures.capabilities.programs import scored_by
 from editsuite.measures.capabilities.sources import LocalFiles
 from editsuite.measures.capabilities.subsets import TASKS, open_benchmark
-from editsuite.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from editsuite.measures.capabilities.choice import Choice
-
-#: The capability whose answers are run.
-CODE = "code"
 
 
 def battery_of(capability: str, choice: Choice) -> Battery:
@@ -32,7 +27,7 @@ def battery_of(capability: str, choice: Choice) -> Battery:
     if choice.data is None:
         return _probe(capability, choice)
     benchmark = choice.benchmark(capability)
-    judged = scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None
+    judged = judged_by(capability)
     source = LocalFiles(choice.data)
     subsets = open_benchmark(benchmark, source, choice.items, choice.seed, judged)
     sheets = tuple(
@@ -51,9 +46,7 @@ def battery_of(capability: str, choice: Choice) -> Battery:
 
 
 def _probe(capability: str, choice: Choice) -> Battery:
-    probe = read_probe(
-        capability, scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None
-    )
+    probe = read_probe(capability, judged_by(capability))
     ids = tuple(str(item["id"]) for item in probe.items)
     sheet = Sheet(probe.task(), tuple(range(len(ids))), ids, probe.metric)
     content = content_digest([(FOLDER / f"{capability}.yaml").read_bytes()], probe.items)

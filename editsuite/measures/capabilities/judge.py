@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from editsuite.measures.capabilities.programs import ProcessResults, scored_by
 from editsuite.sandbox import Program, Sandbox
+
+#: The capability whose answers are run.
+CODE = "code"
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,12 @@ class SandboxJudge:
         """
         (verdict,) = self.sandbox.run([Program(program, tuple(tests), setup)], workers=1)
         return verdict.passed
+
+
+def judged_by(capability: str) -> ProcessResults | None:
+    """What scores a capability's replies in place of its task file: for code, the sandbox.
+
+    Raises:
+        SandboxError: code is asked and there is no isolation here.
+    """
+    return scored_by(SandboxJudge(Sandbox.open())) if capability == CODE else None

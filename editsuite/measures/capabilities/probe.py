@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import MeasureError, listing
-from editsuite.measures.capabilities.task import ProcessResults, read_task_file, task_over
+from editsuite.measures.capabilities.programs import ProcessResults
+from editsuite.measures.capabilities.task import read_task_file, task_over
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask

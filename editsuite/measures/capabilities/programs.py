@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Numbers of the tasks that are shown as examples.
 SHOWN = (2, 3, 4)
+#: Scores of a document's replies, by metric.
+ProcessResults = Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]
 _FENCED = re.compile(r"```(?:python|py)?[^\S\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -43,12 +45,12 @@ def program_in(reply: str) -> str:
     return fenced[1] if fenced else reply
 
 
-def scored_by(judge: Judge) -> Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]:
+def scored_by(judge: Judge) -> ProcessResults:
     """What scores MBPP's items: ``passed`` is 1 where the program passes all tests."""
 
     def passes(doc: Mapping[str, Any], replies: Sequence[str]) -> dict[str, float]:
         program = program_in(replies[0])
-        return {"passed": float(judge(program, doc["test_setup_code"], doc["test_list"]))}
+        return {"passed": float(judge(program, doc.get("test_setup_code", ""), doc["test_list"]))}
 
     return passes
 

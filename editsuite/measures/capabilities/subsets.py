@@ -12,11 +12,11 @@ from editsuite.errors import CapabilityError, MeasureError
 from editsuite.measures.capabilities.asking import Asker
 from editsuite.measures.capabilities.benchmark import Benchmark
 from editsuite.measures.capabilities.items import Wanted, ids_of, spread_items
+from editsuite.measures.capabilities.programs import ProcessResults
 from editsuite.measures.capabilities.sources import Source
 from editsuite.measures.capabilities.task import (
     THEIRS,
     Documents,
-    ProcessResults,
     read_task_file,
     task_over,
 )

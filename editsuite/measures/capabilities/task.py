@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ except ImportError as error:
 
 #: Folder of lm-eval's own task files.
 THEIRS = Path(lm_eval.__file__).parent / "tasks"
-#: Scores of a document's replies, by metric.
-ProcessResults = Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]
 Documents = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
