@@ -313,6 +313,7 @@ def test_a_closed_sandbox_runs_nothing() -> None:
 
 def test_what_is_ended_from_outside_has_no_verdict() -> None:
     sandbox()
+    before = set(psutil.Process().children(recursive=True))
     opened = Sandbox.open(Limits(wall_s=60))
     sleeper = Program("import time\ntime.sleep(99)", (ADDS,))
     closing = threading.Timer(0.5, opened.close)
@@ -320,7 +321,7 @@ def test_what_is_ended_from_outside_has_no_verdict() -> None:
     with pytest.raises(SandboxError, match="closed"):
         opened.run([sleeper] * 4, workers=2)
     closing.join()
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 def test_a_room_that_fails_later_is_no_verdict(
@@ -335,7 +336,10 @@ def test_a_room_that_fails_later_is_no_verdict(
             opened.run([SOUND])
 
 
+#: What is started in the background inherits that Ctrl-C is ignored.
 SLEEPERS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from editsuite.sandbox import Limits, Program, Sandbox
 sleeper = Program("import time\\ntime.sleep(99)", ("assert f() == 1",))
 with Sandbox.open(Limits(wall_s=99)) as sandbox:

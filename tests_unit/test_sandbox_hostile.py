@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -280,9 +281,12 @@ def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     }
 
 
-def nothing_left() -> None:
-    """No process that this one started is there any more, nor are their descriptors."""
-    assert psutil.Process().children(recursive=True) == []
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No process that a test started is there any more when it ends."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 def wants_out(code: str, at_hand: dict[str, str]) -> Verdict:
@@ -301,7 +305,6 @@ def test_there_is_no_way_out(name: str, at_hand: dict[str, str]) -> None:
             server.accept()
     assert verdict.outcome in {"failed", "error"}, verdict
     assert sorted(os.listdir(at_hand[FOLDER])) == ["secret"]
-    nothing_left()
 
 
 @X86
@@ -338,7 +341,6 @@ def test_a_bomb_hurts_nobody_else(name: str) -> None:
     assert verdict.outcome in outcomes, verdict
     assert len(verdict.stdout) <= 2100
     assert verdict.detail.isprintable()
-    nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -358,7 +360,6 @@ def test_an_answer_that_ruins_the_checks_ruins_only_them(code: str, check: str) 
     verdict = judged(code, check)
     assert verdict.outcome in {"timeout", "memory", "killed", "failed"}, verdict
     assert not verdict.passed
-    nothing_left()
 
 
 def test_nothing_is_left_in_the_folder_of_the_next() -> None:
