@@ -44,8 +44,8 @@ test: setup ## linters, types, unit tests, and a smoke tier of the regression ch
 	$(PY) -m mypy
 	$(PY) -m mypy scripts/bootstrap.py
 	$(PY) -m pytest tests_unit -n $(WORKERS)
-	$(PY) -m pytest -m "(rome or memit or mend or grace) and smoke" -n $(WORKERS) --edit-tier smoke \
-	  --edit-reports=reports/smoke
+	$(PY) -m pytest -m "(rome or memit or mend or grace) and smoke and (rome or not capability)" \
+	  -n $(WORKERS) --edit-tier smoke --edit-reports=reports/smoke
 
 bench: setup ## run benchmarks/bench_*.py one after another
 	@set -e; found=; \

@@ -10,9 +10,7 @@ computes nothing: what stands in the baselines is what a run was held against.
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +18,9 @@ import typer
 from rich.console import Console
 
 from benchmarks.bench import ROOT, start
+from benchmarks.committed import chains
 from benchmarks.table import rewritten, row
 from editsuite.cards import resolve_card
-from editsuite.editors import METHOD_HELP
 from editsuite.files import write_text_atomically
 
 PAGE = ROOT / "docs" / "methods" / "README.md"
@@ -48,44 +46,9 @@ HEAD = (
 Scores = Mapping[tuple[str, str], str]
 
 
-@dataclass(frozen=True)
-class Chain:
-    """The baselines of one chain.
-
-    Attributes:
-        method: its method.
-        where: its layers and batch size, as its file is named.
-        values: by number of edits and name, the committed values.
-    """
-
-    method: str
-    where: str
-    values: Mapping[int, Mapping[str, float]]
-
-    @classmethod
-    def read(cls, file: Path) -> Chain:
-        """Read a baseline file."""
-        values: dict[int, dict[str, float]] = {}
-        for name, group in json.loads(file.read_text(encoding="utf-8"))["baselines"].items():
-            edits = int(name.rpartition("-n")[2].rstrip("]"))
-            held = {n: float(o["value"]) for n, o in group["observations"].items()}
-            values.setdefault(edits, {}).update(held)
-        return cls(file.parent.name, file.stem, values)
-
-    def scores(self, edits: int, mode: str) -> Scores:
-        """Percentages of a state, as the paper prints them."""
-        held = self.values[edits]
-        return {
-            (scope, part): f"{100 * held[f'{part}.{scope}.{mode}']:.1f}" for scope, part in SCORES
-        }
-
-
-def chains(folder: Path) -> Iterator[Chain]:
-    """The standard chains of a card's baselines, in the methods' order."""
-    for name in METHOD_HELP:
-        for file in sorted((folder / name).glob("L*.json")):
-            if file.stem.count(".") <= file.stem.count(".b"):  # of the built-in facts, seed 0
-                yield Chain.read(file)
+def scores(held: Mapping[str, float], mode: str) -> Scores:
+    """Percentages of a state, as the paper prints them."""
+    return {(scope, part): f"{100 * held[f'{part}.{scope}.{mode}']:.1f}" for scope, part in SCORES}
 
 
 def paper() -> dict[tuple[str, int], Scores]:
@@ -106,7 +69,7 @@ def table(folder: Path, mode: str) -> list[str]:
     for chain in chains(folder):
         for edits in COUNTS:
             if edits in chain.values:
-                ours = chain.scores(edits, mode)
+                ours = scores(chain.values[edits], mode)
                 theirs = printed.get((chain.method, edits), {})
                 cells = [ours[score] for score in SCORES]
                 cells += [theirs.get(score, "-") for score in SCORES]

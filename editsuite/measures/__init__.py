@@ -1,26 +1,19 @@
 """Measures: what is observed of a model in a state."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from editsuite.measures.locality import Locality
-from editsuite.measures.observation import Observation
-from editsuite.measures.parameters import Parameters, pearson
-from editsuite.measures.perplexity import Perplexity
-from editsuite.measures.protocol import Look, Measure, View
-from editsuite.measures.recall import Recall
+from typing import TYPE_CHECKING
 
+from editsuite.late import late
 
-def measures() -> Mapping[str, Measure]:
-    """All measures by name."""
-    known: tuple[Measure, ...] = (
-        Recall("sequential"),
-        Recall("individual"),
-        Locality(),
-        Parameters(),
-        Perplexity(),
-    )
-    return {measure.name: measure for measure in known}
-
+if TYPE_CHECKING:
+    from editsuite.measures.known import measures
+    from editsuite.measures.locality import Locality
+    from editsuite.measures.observation import Observation
+    from editsuite.measures.parameters import Parameters, pearson
+    from editsuite.measures.perplexity import Perplexity
+    from editsuite.measures.protocol import Look, Measure, View
+    from editsuite.measures.recall import Recall
 
 __all__ = [
     "Locality",
@@ -34,3 +27,19 @@ __all__ = [
     "measures",
     "pearson",
 ]
+
+__getattr__ = late(
+    __name__,
+    {
+        "Locality": "editsuite.measures.locality",
+        "Look": "editsuite.measures.protocol",
+        "Measure": "editsuite.measures.protocol",
+        "Observation": "editsuite.measures.observation",
+        "Parameters": "editsuite.measures.parameters",
+        "Perplexity": "editsuite.measures.perplexity",
+        "Recall": "editsuite.measures.recall",
+        "View": "editsuite.measures.protocol",
+        "measures": "editsuite.measures.known",
+        "pearson": "editsuite.measures.parameters",
+    },
+)

@@ -6,7 +6,6 @@ given this process its GPU.
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Callable
@@ -19,11 +18,11 @@ from editsuite.editors.names import METHOD_HELP, NEED_FILES
 from editsuite.errors import EditsuiteError
 from editsuite.plugin import options
 from editsuite.plugin.checks import check_methods, check_overrides, check_settings
+from editsuite.plugin.rootdir import check_rootdir
 from editsuite.plugin.workers import take_share
 from editsuite.runs.settings import TIERS
 
 if TYPE_CHECKING:
-    from editsuite.measures import Observation
     from editsuite.plugin.cases import EditCase
     from editsuite.plugin.session import EditSession
 
@@ -46,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for tier, counts in TIERS.items():
         shown = ", ".join(map(str, counts))
         config.addinivalue_line("markers", f"{tier}: checks after {shown} edits")
+    config.addinivalue_line("markers", "capability: checks of what the model can still do")
     config.addinivalue_line(
         "markers", "edit_measures(name, ...): the measures that an editing check looks at"
     )
@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(Reporter(session), "editsuite-reporter")
     try:
-        options.check_rootdir(config)
+        check_rootdir(config)
         settings = session.settings
         check_overrides(settings, session.methods)
         check_methods(session.methods)
@@ -119,9 +119,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the selected checks will ask for, so that waiting workers can help."""
     from editsuite.plugin.cases import agenda
+    from editsuite.plugin.left_out import leave_out
 
-    wanted = agenda(session.items)
     mine = session.config.stash[SESSION]
+    try:
+        leave_out(session.items, mine.settings.capabilities)
+    except EditsuiteError as error:
+        raise pytest.UsageError(str(error)) from error
+    wanted = agenda(session.items)
     if wanted and not session.config.option.collectonly:
         mine.run.agenda = wanted
 
@@ -133,28 +138,42 @@ def observed(request: pytest.FixtureRequest, edit_case: EditCase) -> Callable[[s
     The measures that are looked at are those of the check's ``edit_measures`` marker. Every
     observation is also carried to the report.
     """
-    from editsuite.plugin.baseline_file import update_plan
-    from editsuite.plugin.cases import group_of, measures_of
-    from editsuite.plugin.collected import PROPERTY
+    from editsuite.plugin.cases import measures_of
+    from editsuite.plugin.noted import noted
 
     session = request.config.stash[SESSION]
 
     def observe(prefix: str) -> dict[str, Any]:
         try:
-            found: list[Observation] = session.observe(edit_case, measures_of(request.node), prefix)
-            carried = session.carry(request.node, edit_case, found)
-            if request.config.option.update_snapshots:
-                file, plan = session.baseline_file(edit_case), session.plan_digest(edit_case)
-                update_plan(file, group_of(request.node.nodeid), plan)
+            found = session.observe(edit_case, measures_of(request.node), prefix)
+            return noted(session, request.node, edit_case, found)
         except EditsuiteError as error:
             pytest.fail(str(error), pytrace=False)
-        request.node.user_properties.append((PROPERTY, carried))
-        spoilt = ", ".join(o.name for o in found if math.isnan(o.value))
-        if spoilt and request.config.option.update_snapshots:
-            pytest.fail(f"{spoilt}: NaN is no baseline; nothing is written", pytrace=False)
-        return session.snapshot(edit_case, found)
 
     return observe
+
+
+@pytest.fixture
+def findings(request: pytest.FixtureRequest, edit_case: EditCase) -> Callable[[], Any]:
+    """The paper's Table 1 held against the case's state: ``assert findings() == baseline``.
+
+    Of each claim 1 says that it holds here, 0 that it does not, 0.5 that it cannot be told. The
+    check is about change: a claim that does not hold on a model is an observation.
+    """
+    from editsuite.plugin.noted import noted
+
+    session = request.config.stash[SESSION]
+
+    def judge() -> dict[str, Any]:
+        try:
+            found = session.findings(edit_case)
+            if not found:
+                pytest.skip(f"the paper's Table 1 has no row for {edit_case}")
+            return noted(session, request.node, edit_case, found)
+        except EditsuiteError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    return judge
 
 
 @pytest.fixture
@@ -165,9 +184,11 @@ def baseline(request: pytest.FixtureRequest, edit_case: EditCase, snapshot: Any)
     finite number is equal to it: the run observes, and its table says so.
     """
     from editsuite.plugin.baselines import BaselineExtension, Observing, snapshot_index
+    from editsuite.plugin.cases import measures_of
 
-    session = request.config.stash[SESSION]
-    file = session.baseline_file(edit_case)
-    if not session.wants_baselines(edit_case) and not request.config.option.update_snapshots:
+    places = request.config.stash[SESSION].baselines
+    measures = measures_of(request.node)
+    file = places.file(edit_case, measures)
+    if not places.wanted(edit_case, measures) and not request.config.option.update_snapshots:
         return Observing(file)
     return snapshot.use_extension(BaselineExtension)(name=snapshot_index(file))

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 #: Key under which a test's report carries its observations from worker to controller.
 PROPERTY = "editsuite"
 #: The order of the report: what was taught, what was spared, what it cost.
-FAMILIES = ("reliability", "generalization", "locality", "parameters", "perplexity")
+FAMILIES = (
+    *("reliability", "generalization", "locality"),
+    *("capability", "table-1", "parameters", "perplexity"),
+)
 PACKAGES = ("editsuite", "torch", "transformers", "tokenizers", "numpy", "pytest", "syrupy")
 
 

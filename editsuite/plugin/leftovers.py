@@ -23,7 +23,7 @@ def leftovers(session: EditSession) -> list[str]:
         # Somebody chose files of checks; those of the others are not gone.
         return []
     found = []
-    for file in sorted({session.baseline_file(case) for case in session.cases}):
+    for file in sorted({session.baselines.file(case) for case in session.cases}):
         for group in read_file(file):
             match = _GROUP.match(group)
             known = match is not None and match["check"] in session.checks

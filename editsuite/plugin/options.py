@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,12 @@ import pytest
 from editsuite.cards import cache_root
 from editsuite.errors import OptionError, listing
 from editsuite.facts import parse_seed
+from editsuite.measures.capabilities.choice import (
+    Choice,
+    parse_benchmarks,
+    parse_drawing,
+    parse_items,
+)
 from editsuite.runs.settings import (
     DTYPES,
     TIERS,
@@ -26,8 +31,6 @@ from editsuite.runs.settings import (
 DEFAULT_MODEL = "smollm2-135m-instruct"
 #: The words of ``--edit-device``; whether the machine has it is seen later.
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-#: Files that pytest takes its settings from.
-INI_FILES = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,28 @@ OPTIONS = (
     Option("device", "DEVICE", "auto", "auto, cpu, cuda, cuda:N or mps"),
     Option("dtype", "DTYPE", "float32", f"dtype of the weights: {', '.join(DTYPES)}"),
     Option("cache", "DIR", "", "where chains and models are kept (default: the platform's cache)"),
+    Option(
+        "data",
+        "DIR",
+        "",
+        "folder with the capability benchmarks' original files, one folder for each; what is not "
+        "there is left out by name (default: the built-in probes)",
+    ),
+    Option(
+        "items",
+        "N",
+        "100",
+        "items of each benchmark in --edit-data, or all; the same for every state",
+    ),
+    Option(
+        "benchmarks",
+        "NAME.MODE,...",
+        "",
+        "benchmarks to ask in another way than the paper's, such as mmlu.loglikelihood or "
+        "bbh.generation",
+    ),
+    Option("temperature", "T", "0", "at which capability answers are drawn; 0: the likeliest"),
+    Option("repeats", "N", "1", "draws of each capability item, each with a seed of its own"),
     Option("baselines", "DIR", "baselines", "folder of the baselines, from the root folder"),
     Option("reports", "DIR", "reports", "folder the report goes into, from the root folder"),
     Option(
@@ -133,31 +158,16 @@ def given(config: pytest.Config) -> bool:
     return any(value(config, option.name) != option.default for option in OPTIONS)
 
 
-def check_rootdir(config: pytest.Config) -> None:
-    """See that pytest did not take an option's folder for a folder of tests.
-
-    pytest looks for its settings before it knows any plugin's options. In ``--edit-cache DIR``
-    it takes an existing DIR for a test path and looks there, so the project's settings are lost
-    without a word.
-
-    Raises:
-        OptionError: it happened.
-    """
-    arguments = [str(a) for a in config.invocation_params.args]
-    here, names = config.invocation_params.dir, {f"--edit-{o.name}" for o in OPTIONS}
-    apart = [a for a, after in pairwise(arguments) if a in names and (here / after).exists()]
-    if not apart or config.option.inifilename:
-        return
-    files = [folder / name for folder in (here, *here.parents) for name in INI_FILES]
-    settings = next((file for file in files if file.is_file()), None)
-    if settings is None:
-        return
-    found = config.inipath.parent if config.inipath is not None else None
-    if found not in (settings.parent, *settings.parent.parents):
-        raise OptionError(
-            f"pytest took the folder after {apart[0]} for a folder of tests and did not read "
-            f"{settings}; write {apart[0]}=DIR, with an equals sign"
-        )
+def _choice(config: pytest.Config) -> Choice:
+    data = value(config, "data")
+    temperature, repeats = parse_drawing(value(config, "temperature"), value(config, "repeats"))
+    return Choice(
+        data=Path(data) if data else None,
+        items=parse_items(value(config, "items")),
+        benchmarks=parse_benchmarks(value(config, "benchmarks")),
+        temperature=temperature,
+        repeats=repeats,
+    )
 
 
 def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
@@ -191,5 +201,6 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         cache=cache_root(Path(cache) if cache else None),
         space=space,
         batches=parse_batches(value(config, "batch-size")),
+        capabilities=_choice(config),
         hyperparameters=parse_overrides(value(config, "set")),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -17,12 +16,12 @@ import pytest
 from editsuite.errors import OptionError
 from editsuite.plugin import options
 from editsuite.plugin.baseline_file import expected_of, jsonable, read_file
+from editsuite.plugin.baseline_places import BaselinePlaces
 from editsuite.plugin.cases import (
-    EASYEDIT,
     EditCase,
     cases,
     group_of,
-    method_marks,
+    measures_of,
     wanted_methods,
 )
 from editsuite.plugin.checks import check_settings
@@ -105,36 +104,15 @@ class EditSession:
         """This process's name among xdist's workers."""
         return str(getattr(self.config, "workerinput", {}).get("workerid", "main"))
 
-    def baseline_file(self, case: EditCase) -> Path:
-        """The file that holds a chain's baselines."""
-        folder = self.config.rootpath / options.value(self.config, "baselines")
-        own = case.case.stem
-        name = own if self.standard(case) else f"{own}.{self._variant(case)}"
-        return folder / self.run.card.name / case.case.method / f"{name}.json"
-
-    def standard(self, case: EditCase) -> bool:
-        """Whether this is the plan that baselines are committed for: built-in facts, seed 0, the
-        card's own hyperparameters."""
-        s = self.settings
-        usual = (s.facts, s.seed, s.dtype) == ("builtin", 0, "float32")
-        return usual and not s.hyperparameters_of(case.case.method)
-
-    def _variant(self, case: EditCase) -> str:
-        s = self.settings
-        words = [f"{self.run.facts.name}-{self.run.facts.digest[:8]}", f"s{s.seed}", s.dtype]
-        if given := s.hyperparameters_of(case.case.method):
-            text = json.dumps(given, sort_keys=True, default=str)
-            words.append(f"set-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
-        return ".".join("".join(c if c.isalnum() or c in "-_" else "-" for c in w) for w in words)
-
-    def wants_baselines(self, case: EditCase) -> bool:
-        """Whether a number without a baseline fails the check."""
-        policy = options.value(self.config, "missing-baseline")
-        if policy == "auto":
-            # What EasyEdit does depends on the copy that a machine has: none is committed.
-            own = EASYEDIT not in method_marks(case.case.method)
-            return (self.standard(case) and own) or self.baseline_file(case).exists()
-        return policy == "fail"
+    @cached_property
+    def baselines(self) -> BaselinePlaces:
+        """Where the run's baselines lie."""
+        return BaselinePlaces(
+            self.config.rootpath / options.value(self.config, "baselines"),
+            options.value(self.config, "missing-baseline"),
+            self.settings,
+            self.run,
+        )
 
     def observe(self, case: EditCase, names: Sequence[str], prefix: str) -> list[Observation]:
         """Observe a state by some measures; the observations whose names begin with ``prefix``.
@@ -151,13 +129,30 @@ class EditSession:
             )
         return found
 
+    def findings(self, case: EditCase) -> list[Observation]:
+        """Hold the claims of the paper's Table 1 against a state; none where it has no row.
+
+        Table 1 speaks of the layers that a method edits by default.
+        """
+        from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
+        from editsuite.verdicts.findings import judge, table_1
+
+        file = self.baselines.folder / "paper" / "table-1.csv"
+        claims = table_1(file, case.case.name, case.edits)
+        default = self.run.card.layers.get(case.case.method, ())
+        if not claims or case.case.layers[:1] != default[:1]:
+            return []
+        names = [f"{PREFIX}{name}" for name in CAPABILITIES]
+        return list(judge(claims, self.run.observe(case.case, case.edits, names)))
+
     def carry(self, item: pytest.Item, case: EditCase, observations: Sequence[Observation]) -> str:
         """What a test's report takes to the controller, as JSON."""
         run, stack = self.run, self.run.stack
         expected = None
-        if self.wants_baselines(case):
-            group = read_file(self.baseline_file(case)).get(group_of(item.nodeid))
-            expected = expected_of(group, self.baseline_file(case)) if group else {}
+        if self.baselines.wanted(case, measures_of(item)):
+            file = self.baselines.file(case, measures_of(item))
+            group = read_file(file).get(group_of(item.nodeid))
+            expected = expected_of(group, file) if group else {}
         plan = run.chain(case.case).plan
         edits = [
             {

@@ -29,6 +29,8 @@ def panels_of(rows: Iterable[Row]) -> list[Panel]:
     """Sort rows into pictures: names that differ in scope only come together."""
     found: dict[str, list[Row]] = {}
     for row in rows:
+        if row.aside or row.unit == "holds":
+            continue  # the tables have them
         found.setdefault(".".join(_without_scope(row.name)), []).append(row)
     return [Panel(_title(key, rows[0].unit), tuple(rows)) for key, rows in found.items()]
 

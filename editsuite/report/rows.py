@@ -14,6 +14,9 @@ from editsuite.report.text import visible
 PASS, FAIL, NO_BASELINE, OBSERVED = "pass", "fail", "no baseline", "observed"
 VERDICTS = (PASS, FAIL, NO_BASELINE, OBSERVED)
 
+#: Retention says of a capability in one number what these say in three.
+_SUMMED_UP = (".score", ".lost", ".won")
+
 #: What pytest's exit status means where it is neither success nor failed tests.
 _STOPPED = {2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests ran"}
 
@@ -54,6 +57,11 @@ class Row:
     def failed(self) -> bool:
         """Whether it stands outside its tolerance or is no number."""
         return self.verdict == FAIL
+
+    @property
+    def aside(self) -> bool:
+        """Whether it is left to the tables of the page: what of a capability others sum up."""
+        return self.name.startswith("capability.") and self.name.endswith(_SUMMED_UP)
 
     @property
     def exact(self) -> bool:

@@ -39,6 +39,8 @@ _SHORTEST = {
     "sequential": "seq.",
     "individual": "ind.",
     "generalization": "generaliz.",
+    "capability": "cap.",
+    "multilingual": "multiling.",
 }
 _SAID = {FAIL: "! FAIL", NO_BASELINE: "new", OBSERVED: "seen"}
 _STYLES = {FAIL: "bold red", NO_BASELINE: "yellow"}
@@ -85,11 +87,17 @@ def summary_table(data: Mapping[str, Any], width: int | None = None, colour: boo
     style = "bold" if succeeded(data, rows) else "bold red"
     console.print(Text(headline(data, rows), style=style))
     cases = by_case(rows)
+    aside = [row for row in rows if row.aside and not row.failed]
     for case, found in cases.items():
         console.print()
         if len(cases) > 1:
             console.print(Text(f"{case}: {counted(found)}"))
-        console.print(_table(found, _layout(columns)))
+        shown = [row for row in found if not row.aside or row.failed]
+        console.print(_table(shown, _layout(columns)))
+    if aside:
+        console.print(
+            Text(f"{len(aside)} scores, losses and gains of capabilities: in the report.")
+        )
     if any(row.verdict == NO_BASELINE for row in rows):
         console.print(Text("new: there is no baseline yet; --snapshot-update makes one."))
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())

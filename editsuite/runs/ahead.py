@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from editsuite.measures import measures
 from editsuite.runs.case import Case, Wanted
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def work_ahead(run: Run, besides: Case | None = None) -> bool:
 def _look(run: Run, wanted: Wanted) -> bool:
     """One look of a measure at a state that is already there."""
     chain = run.chain(wanted.case)
-    measure = measures()[wanted.measure]
+    measure = run.measures[wanted.measure]
     sound = chain.sound()
     for look in measure.looks(wanted.edits, wanted.case.batch):
         if chain.plan.index_of(look.state) > sound or run.known(wanted.case, measure, look):

@@ -14,13 +14,14 @@ from editsuite.chains import Chain, Progress, open_chain, requests_digest
 from editsuite.engine import DecoderStack, ResumeCache, Ways
 from editsuite.errors import OptionError
 from editsuite.facts import EditRequest, FactSet, load_facts
-from editsuite.measures import Look, Measure, Observation, View, measures
+from editsuite.measures import Look, Measure, Observation, View
 from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
+from editsuite.runs.measuring import Measures
 from editsuite.runs.memory import MemoryUse, memory_use
 from editsuite.runs.opening import editing_of
 from editsuite.runs.settings import RunSettings
-from editsuite.runs.store import LookStore, code_digest
+from editsuite.runs.store import LookStore, look_code
 from editsuite.runs.threads import Threads
 
 POLL = 0.2
@@ -53,6 +54,7 @@ class Run:
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
         self._resumes: dict[int, ResumeCache] = {}
+        self.measures = Measures(settings.capabilities)
         self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
@@ -116,7 +118,7 @@ class Run:
         """Observe a case after ``edits`` edits by the named measures."""
         found: list[Observation] = []
         for name in names:
-            measure = measures()[name]
+            measure = self.measures[name]
             looks = measure.looks(edits, case.batch)
             seen = {look: self._seen(case, measure, look) for look in looks}
             found.extend(measure.observe(edits, seen, case.batch))
@@ -150,10 +152,8 @@ class Run:
         # All chains share the unedited model, unless the measure looks at their own matrices.
         state = "unedited" if index == 0 else chain.digest(index)
         asked = requests_digest(self.order[look.first - 1 : look.last]) if look.last else ""
-        loaded = self.stack.loaded
-        return self._store.key(
-            loaded.digest, self.settings.dtype, state, asked, measure.name, measure.identity
-        )
+        parts = (self.settings.dtype, state, asked, measure.name, measure.identity)
+        return self._store.key(self.stack.loaded.digest, *parts)
 
     def known(self, case: Case, measure: Measure, look: Look) -> bool:
         """Whether a look was already taken; the state must be known."""
@@ -183,7 +183,7 @@ class Run:
     def _resume_at(self, layer: int) -> ResumeCache:
         if layer not in self._resumes:
             loaded = self.stack.loaded
-            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, code_digest())
+            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, look_code())
             folder = self.settings.cache / "resume"
             self._resumes[layer] = ResumeCache(layer, identity, folder=folder)
         return self._resumes[layer]
@@ -200,7 +200,7 @@ class Run:
 
     def memory(self) -> MemoryUse:
         """What this process holds; the model must have been loaded."""
-        weights = [w for chain in self._chains.values() for w in chain.weights().values()]
+        weights = (w for chain in self._chains.values() for w in chain.weights().values())
         originals = [w.original for w in weights if w.original is not w.current]
         resumed = sum(cache.held for cache in self._resumes.values())
         return memory_use(self.stack.loaded.model.parameters(), originals, resumed)

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from editsuite.errors import OptionError, listing
+from editsuite.measures.capabilities.choice import Choice
 
 #: Numbers of edits after which the model is observed. A smaller tier is part of the next.
 TIERS: Mapping[str, tuple[int, ...]] = {
@@ -41,6 +42,7 @@ class RunSettings:
         own_ways: by the engine's own products and written-out layers (``engine.Ways``); off, by
             torch's and transformers', which have other last bits.
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
+        capabilities: what is asked about them.
     """
 
     model: str
@@ -58,6 +60,7 @@ class RunSettings:
     chains: Path | None = None
     own_ways: bool = True
     batches: tuple[int, ...] = (1,)
+    capabilities: Choice = field(default_factory=Choice)
 
     def hyperparameters_of(self, method: str) -> dict[str, object]:
         """The overrides of one method, by bare name; what names the method goes first."""

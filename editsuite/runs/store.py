@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from editsuite.code import code_digest
 from editsuite.files import write_text_atomically
 
 #: Packages whose code decides what a look sees.
-_DECISIVE = ("editsuite.engine", "editsuite.measures")
+_DECISIVE = ("editsuite.engine", "editsuite.measures", "editsuite.facts/targets.py")
 #: Modules in them that no measure uses: the engine's face towards lm-eval.
 _ASIDE = ("harness.py", "ask.py")
 
 
-@cache
-def code_digest() -> str:
-    """Hex sha256 over the sources that a look depends on.
+def look_code() -> str:
+    """Digest of the sources that a look depends on.
 
-    A kept look must not outlive a change of the code that took it; comments and docstrings are
-    no such change. The facts' tokenization counts too, it decides which tokens are asked for.
+    A kept look must not outlive a change of the code that took it. The facts' tokenization counts
+    too, it decides which tokens are asked for. Capabilities answer for their own code.
     """
-    digest = hashlib.sha256()
-    for package in _DECISIVE:
-        for file in sorted(resources.files(package).iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".py") and file.name not in _ASIDE:
-                digest.update(_code(file.read_text(encoding="utf-8")))
-    targets = resources.files("editsuite.facts") / "targets.py"
-    digest.update(_code(targets.read_text(encoding="utf-8")))
-    return digest.hexdigest()
-
-
-def _code(source: str) -> bytes:
-    """A module as it runs: without comments, docstrings and layout."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [s for s in body if not _is_text(s)]  # type: ignore[attr-defined]
-    return ast.dump(tree).encode()
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return code_digest(_DECISIVE, _ASIDE)
 
 
 def looks_folder(root: Path, space: str) -> Path:
@@ -74,7 +50,7 @@ class LookStore:
 
     def key(self, *parts: str) -> str:
         """Name of a look, from everything it depends on."""
-        text = json.dumps([self._space, code_digest(), *parts])
+        text = json.dumps([self._space, look_code(), *parts])
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     def get(self, key: str) -> Any:

@@ -1,0 +1,1 @@
+"""Capabilities: benchmarks and probes, asked of a model in a state."""

@@ -1,0 +1,77 @@
+"""A capability as a measure: what of it is left in a state (paper sections 5 and 6, Table 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from editsuite.measures.capabilities.asking import Asker
+from editsuite.measures.capabilities.battery import Battery
+from editsuite.measures.observation import Observation, share
+from editsuite.measures.paired import mean_change, retention
+from editsuite.measures.protocol import Look, View
+
+
+@dataclass(frozen=True)
+class Capability:
+    """Score, and what is left of the unedited model's, item by item.
+
+    Args:
+        battery: what is asked.
+    """
+
+    battery: Battery
+    _askers: list[Asker] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """``capability.knowledge``."""
+        return f"capability.{self.battery.capability}"
+
+    @property
+    def identity(self) -> str:
+        """Digest of items, tasks and scoring."""
+        return self.battery.identity
+
+    def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
+        """The unedited model and the state."""
+        return [Look(0), Look(edits)]
+
+    def look(self, view: View) -> Any:
+        """Of every item its score, the right answer's log-likelihood, and what was said."""
+        from editsuite.engine.harness import EngineLM
+
+        if not self._askers:  # prompts are the same for every state
+            heat, times = self.battery.temperature, self.battery.repeats
+            self._askers.extend(
+                Asker(sheet.task, sheet.docs, temperature=heat, repeats=times)
+                for sheet in self.battery.sheets
+            )
+        lm = EngineLM(view.stack)
+        seen: dict[str, list[Any]] = {"ids": [], "scores": [], "gold": [], "replies": []}
+        for sheet, asker in zip(self.battery.sheets, self._askers, strict=True):
+            answers = asker.ask(lm)
+            seen["ids"] += sheet.ids
+            seen["scores"] += [answer.scores[sheet.metric] for answer in answers]
+            seen["gold"] += [answer.gold for answer in answers]
+            seen["replies"] += [answer.reply for answer in answers]
+        return seen
+
+    def observe(
+        self, edits: int, seen: Mapping[Look, Any], batch: int = 1
+    ) -> tuple[Observation, ...]:
+        """Score, retention, mean change of the right answers' likelihood, lost and won items."""
+        before, after = (seen[look] for look in self.looks(edits))
+        old, new = before["scores"], after["scores"]
+        lost = [max(0.0, a - b) for a, b in zip(old, new, strict=True)]
+        won = [max(0.0, b - a) for a, b in zip(old, new, strict=True)]
+        # Of nothing nothing is left: no number says so.
+        left = [retention(f"{self.name}.retention", old, new)] if any(old) else []
+        return (
+            share(f"{self.name}.score", new),
+            *left,
+            mean_change(f"{self.name}.gold", before["gold"], after["gold"], "nats"),
+            share(f"{self.name}.lost", lost),
+            share(f"{self.name}.won", won),
+        )

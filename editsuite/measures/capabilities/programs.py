@@ -1,0 +1,66 @@
+"""Programs that a model writes, and who says whether they are right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from editsuite.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+#: Numbers of the tasks that are shown as examples.
+SHOWN = (2, 3, 4)
+#: Scores of a document's replies, by metric.
+ProcessResults = Callable[[Mapping[str, Any], Sequence[str]], dict[str, float]]
+_FENCED = re.compile(r"```(?:python|py)?[^\S\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+class Judge(Protocol):
+    """Runs a program where it can do no harm."""
+
+    def __call__(self, program: str, setup: str, tests: Sequence[str]) -> bool:
+        """Whether a program passes all tests.
+
+        Args:
+            program: the code, as the model wrote it.
+            setup: code that the tests need before them; often empty.
+            tests: ``assert`` statements.
+        """
+
+
+def shown_tasks(documents: Dataset) -> Dataset:
+    """MBPP: the tasks that are shown as examples, 2 to 4 of those set apart for that.
+
+    Source: Austin et al. (2021); the dataset's page names these three.
+    """
+    return documents.filter(lambda doc: doc["task_id"] in SHOWN, load_from_cache_file=False)
+
+
+def program_in(reply: str) -> str:
+    """The program of a reply: what its first fence holds, or all of it where it has none."""
+    fenced = _FENCED.search(reply)
+    return fenced[1] if fenced else reply
+
+
+def scored_by(judge: Judge) -> ProcessResults:
+    """What scores MBPP's items: ``passed`` is 1 where the program passes all tests."""
+
+    def passes(doc: Mapping[str, Any], replies: Sequence[str]) -> dict[str, float]:
+        program = program_in(replies[0])
+        return {"passed": float(judge(program, doc.get("test_setup_code", ""), doc["test_list"]))}
+
+    return passes
+
+
+def without_judge(doc: Mapping[str, Any], replies: Sequence[str]) -> dict[str, float]:
+    """Refuse: the process that asks a model never runs what the model wrote.
+
+    Raises:
+        CapabilityError: always.
+    """
+    reason = f"nothing here may run the program for task {doc.get('task_id')}"
+    mend = "ask through editsuite with a sandbox"
+    raise CapabilityError("mbpp", "editsuite_mbpp.yaml", reason, mend)

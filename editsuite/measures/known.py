@@ -1,0 +1,23 @@
+"""The measures that need no settings, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from editsuite.measures.locality import Locality
+from editsuite.measures.parameters import Parameters
+from editsuite.measures.perplexity import Perplexity
+from editsuite.measures.protocol import Measure
+from editsuite.measures.recall import Recall
+
+
+def measures() -> Mapping[str, Measure]:
+    """All measures by name; those of capabilities are made by a run."""
+    known: tuple[Measure, ...] = (
+        Recall("sequential"),
+        Recall("individual"),
+        Locality(),
+        Parameters(),
+        Perplexity(),
+    )
+    return {measure.name: measure for measure in known}

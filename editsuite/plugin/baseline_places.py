@@ -1,0 +1,90 @@
+"""Where baselines lie, and whether a number must have one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from editsuite.measures.capabilities.choice import Choice
+from editsuite.measures.capabilities.names import PREFIX
+from editsuite.plugin.cases import EASYEDIT, EditCase, method_marks
+
+if TYPE_CHECKING:
+    from editsuite.runs import Run, RunSettings
+
+
+@dataclass(frozen=True)
+class BaselinePlaces:
+    """Files of baselines: one for a chain, others where a run is not the usual one.
+
+    Attributes:
+        folder: of all baselines.
+        policy: what becomes of a number without one; ``--edit-missing-baseline``.
+        settings: of the run.
+        run: the run.
+    """
+
+    folder: Path
+    policy: str
+    settings: RunSettings
+    run: Run
+
+    def file(self, case: EditCase, measures: Sequence[str] = ()) -> Path:
+        """The file that holds the baselines of a check.
+
+        Args:
+            case: the state.
+            measures: that the check looks at; those of capabilities depend on what is asked.
+        """
+        words = ([] if self._usual_plan(case) else self._plan(case)) + self._asked(measures)
+        name = ".".join([case.case.stem, *map(_plain, words)])
+        return self.folder / self.run.card.name / case.case.method / f"{name}.json"
+
+    def wanted(self, case: EditCase, measures: Sequence[str] = ()) -> bool:
+        """Whether a number without a baseline fails the check."""
+        if self.policy == "auto":
+            # What EasyEdit does depends on the copy that a machine has: none is committed.
+            own = EASYEDIT not in method_marks(case.case.method)
+            usual = self._usual_plan(case) and not self._asked(measures)
+            return (usual and own) or self.file(case, measures).exists()
+        return self.policy == "fail"
+
+    def _usual_plan(self, case: EditCase) -> bool:
+        """Whether this is the plan that baselines are committed for: built-in facts, seed 0, the
+        card's own hyperparameters."""
+        s = self.settings
+        usual = (s.facts, s.seed, s.dtype) == ("builtin", 0, "float32")
+        return usual and not s.hyperparameters_of(case.case.method)
+
+    def _plan(self, case: EditCase) -> list[str]:
+        s = self.settings
+        words = [f"{self.run.facts.name}-{self.run.facts.digest[:8]}", f"s{s.seed}", s.dtype]
+        if given := s.hyperparameters_of(case.case.method):
+            words.append(f"set-{_digest(given)}")
+        return words
+
+    def _asked(self, measures: Sequence[str]) -> list[str]:
+        """What capabilities are asked by, where it is not the probes as they are."""
+        capable = [name.removeprefix(PREFIX) for name in measures if name.startswith(PREFIX)]
+        choice = self.settings.capabilities
+        if not capable or choice == Choice():
+            return []
+        if choice.data is None:
+            words = ["probe"]
+        else:
+            words = sorted({choice.benchmark(name).key for name in capable})
+            words.append(f"items{choice.items}")
+        return [*words, f"t{choice.temperature:g}x{choice.repeats}"]
+
+
+def _digest(given: object) -> str:
+    text = json.dumps(given, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _plain(word: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in word)

@@ -1,0 +1,30 @@
+"""The measures of a run, each made when it is first asked for."""
+
+from __future__ import annotations
+
+from editsuite.measures import Measure, measures
+from editsuite.measures.capabilities.choice import Choice
+from editsuite.measures.capabilities.names import PREFIX
+
+
+class Measures:
+    """Measures by name; the items of a capability are read once.
+
+    Args:
+        choice: what is asked about capabilities.
+    """
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._made: dict[str, Measure] = dict(measures())
+
+    def __getitem__(self, name: str) -> Measure:
+        if name not in self._made:
+            self._made[name] = self._capability(name.removeprefix(PREFIX))
+        return self._made[name]
+
+    def _capability(self, name: str) -> Measure:
+        from editsuite.measures.capabilities.batteries import battery_of
+        from editsuite.measures.capabilities.capability import Capability
+
+        return Capability(battery_of(name, self._choice))

@@ -1,0 +1,101 @@
+"""Claims of the paper, held against what is observed on a model.
+
+A finding that does not hold on a model is an observation, not a fault: the suite says so, and a
+baseline keeps what was found, so that a change of it is seen.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from editsuite.errors import BaselineError
+from editsuite.measures.observation import Observation, exact
+
+Kept = Literal["retained", "lost", "undecided"]
+
+#: What may be missing of a score that counts as retained.
+MARGIN = 0.1
+#: The benchmark's column of Table 1 for each capability.
+TABLE_1: Mapping[str, str] = {
+    "knowledge": "mmlu",
+    "mathematics": "math",
+    "reasoning": "bbh",
+    "entailment": "axb",
+    "commonsense": "commonsense_qa",
+    "reading": "c3",
+    "multilingual": "tydiqa",
+    "code": "mbpp",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says of a capability in a state.
+
+    Attributes:
+        capability: its name.
+        retention: the paper's score in the state over its score of the unedited model.
+        kept: whether that is within the margin.
+    """
+
+    capability: str
+    retention: float
+    kept: Kept
+
+
+def status(low: float, high: float, margin: float = MARGIN) -> Kept:
+    """What an interval of a retention says: non-inferiority with a margin.
+
+    Args:
+        low: lower end.
+        high: upper end.
+        margin: what may be missing.
+    """
+    if low >= 1 - margin:
+        return "retained"
+    return "lost" if high < 1 - margin else "undecided"
+
+
+def table_1(file: Path, method: str, edits: int, margin: float = MARGIN) -> tuple[Claim, ...]:
+    """The claims of the paper's Table 1 for a method after a number of edits; none: it has none.
+
+    Raises:
+        BaselineError: the file cannot be read as the table.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = {(row["method"], int(row["edits"])): row for row in csv.DictReader(lines)}
+        base = {name: float(rows["base", 0][column]) for name, column in TABLE_1.items()}
+        row = rows.get((method, edits))
+        if row is None:
+            return ()
+        shares = {name: float(row[column]) / base[name] for name, column in TABLE_1.items()}
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise BaselineError(
+            f"{file}: cannot be read as the paper's Table 1 ({type(error).__name__}: {error}); "
+            "take the file from the repository again"
+        ) from error
+    # The table gives no intervals: its numbers are taken for exact.
+    return tuple(Claim(name, r, status(r, r, margin)) for name, r in shares.items())
+
+
+def judge(
+    claims: Sequence[Claim], observations: Sequence[Observation], margin: float = MARGIN
+) -> tuple[Observation, ...]:
+    """Hold claims against retentions: 1 holds, 0 does not, 0.5 cannot be told.
+
+    A capability whose retention was not observed is left out.
+    """
+    seen = {o.name: o for o in observations}
+    found = []
+    for claim in claims:
+        left = seen.get(f"capability.{claim.capability}.retention")
+        if left is not None:
+            said = status(left.low, left.high, margin)
+            holds = 0.5 if said == "undecided" else float(said == claim.kept)
+            found.append(exact(f"table-1.{claim.capability}", holds, left.n, "holds"))
+    return tuple(found)
