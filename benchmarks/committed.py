@@ -1,13 +1,25 @@
-"""The committed baselines of a card, as numbers."""
+"""The committed baselines of a card, as numbers, and tables of them in a page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
+from rich.console import Console
+
+from benchmarks.bench import ROOT
+from benchmarks.table import rewritten
 from editsuite.editors import METHOD_HELP
+from editsuite.files import write_text_atomically
+
+CardName = Annotated[str, typer.Option(help="the card whose baselines are read")]
+Page = Annotated[Path, typer.Option(help="the page with the markers")]
+Baselines = Annotated[Path, typer.Option(help="folder of the baselines")]
+DEFAULT_CARD, DEFAULT_BASELINES = "smollm2-135m-instruct", ROOT / "baselines"
 
 
 @dataclass(frozen=True)
@@ -41,3 +53,10 @@ def chains(folder: Path) -> Iterator[Chain]:
         for file in sorted((folder / name).glob("L*.json")):
             if file.stem.count(".") <= file.stem.count(".b"):  # of the built-in facts, seed 0
                 yield Chain.read(file)
+
+
+def write_tables(page: Path, tables: Sequence[str], marks: tuple[str, str]) -> None:
+    """Write tables between the two markers of a page."""
+    old = page.read_text(encoding="utf-8")
+    write_text_atomically(page, rewritten(old, "\n\n".join(tables), marks))
+    Console().print(f"{page}: written", soft_wrap=True)

@@ -12,16 +12,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.console import Console
 
 from benchmarks.bench import ROOT, start
-from benchmarks.committed import chains
-from benchmarks.table import rewritten, row
+from benchmarks.committed import (
+    DEFAULT_BASELINES,
+    DEFAULT_CARD,
+    Baselines,
+    CardName,
+    Page,
+    chains,
+    write_tables,
+)
+from benchmarks.table import row
 from editsuite.cards import resolve_card
-from editsuite.files import write_text_atomically
 
 PAGE = ROOT / "docs" / "methods" / "README.md"
 PAPER = ROOT / "baselines" / "paper" / "table-2.csv"
@@ -78,11 +81,9 @@ def table(folder: Path, mode: str) -> list[str]:
 
 
 def main(
-    model: Annotated[str, typer.Option(help="the card whose baselines are read")] = (
-        "smollm2-135m-instruct"
-    ),
-    page: Annotated[Path, typer.Option(help="the page with the markers")] = PAGE,
-    baselines: Annotated[Path, typer.Option(help="folder of the baselines")] = ROOT / "baselines",
+    model: CardName = DEFAULT_CARD,
+    page: Page = PAGE,
+    baselines: Baselines = DEFAULT_BASELINES,
 ) -> None:
     """Write the table into the page."""
     folder = baselines / resolve_card(model).name
@@ -90,9 +91,7 @@ def main(
         "\n".join([f"{mode.replace('_', '-').capitalize()}:", "", *table(folder, mode)])
         for mode in ("teacher_forced", "generated")
     ]
-    text = rewritten(page.read_text(encoding="utf-8"), "\n\n".join(parts), (BEGIN, END))
-    write_text_atomically(page, text)
-    Console().print(f"{page}: written", soft_wrap=True)
+    write_tables(page, parts, (BEGIN, END))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ was is shown as well, because a neighbour on the same CPUs takes its share.
 
 from __future__ import annotations
 
-import ast
-import builtins
 import json
 import os
 import time
@@ -29,6 +27,7 @@ from rich.table import Table
 
 from benchmarks.bench import start
 from editsuite.errors import OptionError
+from editsuite.measures.capabilities.programs import named_like_builtins
 from editsuite.sandbox import Program, Sandbox, Verdict
 
 TRIVIAL = Program(
@@ -79,8 +78,7 @@ def references(path: Path) -> list[tuple[str, Program]]:
 
 def _reference(row: dict[str, Any]) -> tuple[str, Program]:
     checks = (*row["test_list"], *row.get("challenge_test_list", ()))
-    defined = {getattr(node, "name", "") for node in ast.parse(row["code"]).body}
-    names = frozenset(name for name in defined if hasattr(builtins, name))
+    names = named_like_builtins(row["code"])
     program = Program(row["code"], checks, row.get("test_setup_code", ""), names)
     return str(row["task_id"]), program
 

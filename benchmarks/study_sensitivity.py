@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.console import Console
 
 from benchmarks.bench import ROOT, start
-from benchmarks.committed import chains
-from benchmarks.table import rewritten, row
+from benchmarks.committed import (
+    DEFAULT_BASELINES,
+    DEFAULT_CARD,
+    Baselines,
+    CardName,
+    Page,
+    chains,
+    write_tables,
+)
+from benchmarks.table import row
 from editsuite.cards import resolve_card
-from editsuite.files import write_text_atomically
 from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
 
 PAGE = ROOT / "docs" / "probes.md"
@@ -48,18 +51,13 @@ def table(folder: Path, part: str) -> list[str]:
 
 
 def main(
-    model: Annotated[str, typer.Option(help="the card whose baselines are read")] = (
-        "smollm2-135m-instruct"
-    ),
-    page: Annotated[Path, typer.Option(help="the page with the markers")] = PAGE,
-    baselines: Annotated[Path, typer.Option(help="folder of the baselines")] = ROOT / "baselines",
+    model: CardName = DEFAULT_CARD,
+    page: Page = PAGE,
+    baselines: Baselines = DEFAULT_BASELINES,
 ) -> None:
     """Write the tables into the page."""
     folder = baselines / resolve_card(model).name
-    text = "\n\n".join("\n".join(table(folder, part)) for part in TABLES)
-    old = page.read_text(encoding="utf-8")
-    write_text_atomically(page, rewritten(old, text, (BEGIN, END)))
-    Console().print(f"{page}: written", soft_wrap=True)
+    write_tables(page, ["\n".join(table(folder, part)) for part in TABLES], (BEGIN, END))
 
 
 if __name__ == "__main__":

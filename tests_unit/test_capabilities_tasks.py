@@ -57,7 +57,7 @@ def engine() -> EngineLM:
 
 
 def opened(key: str, source: LocalFiles, wanted: Any = "all") -> tuple[Subset, ...]:
-    judged = scored_by(lambda program, setup, tests: len(program) % 2 == 0)
+    judged = scored_by(lambda program, setup, tests, names: len(program) % 2 == 0)
     return open_benchmark(
         benchmark_of(key), source, wanted, scored_by=judged if key.startswith("mbpp") else None
     )
@@ -249,7 +249,7 @@ def test_an_items_draws_do_not_depend_on_the_other_items(source: LocalFiles) -> 
 
 
 def test_scores_are_means_over_repeats(source: LocalFiles) -> None:
-    judge = scored_by(lambda program, setup, tests: len(program) % 2 == 0)
+    judge = scored_by(lambda program, setup, tests, names: len(program) % 2 == 0)
     benchmark = benchmark_of("mbpp.generation")
     (subset,) = map(brief, open_benchmark(benchmark, source, 3, scored_by=judge))
     for answer in subset.asker(0.8, repeats=4).ask(engine()):
@@ -279,17 +279,18 @@ def test_code_is_not_asked_without_a_judge(source: LocalFiles) -> None:
 
 
 def test_a_judge_is_given_program_and_tests() -> None:
-    seen: list[tuple[str, str, Sequence[str]]] = []
+    seen: list[tuple[str, str, Sequence[str], frozenset[str]]] = []
 
-    def judge(program: str, setup: str, tests: Sequence[str]) -> bool:
-        seen.append((program, setup, tests))
+    def judge(program: str, setup: str, tests: Sequence[str], names: frozenset[str]) -> bool:
+        seen.append((program, setup, tests, names))
         return program.endswith("1\n")
 
     scores = scored_by(judge)
-    doc = {"test_setup_code": "x = 0", "test_list": ["assert a == 1"]}
+    own = "def sum(x): ..."  # what the task asks for is called like a builtin
+    doc = {"test_setup_code": "x = 0", "test_list": ["assert a == 1"], "code": own}
     assert scores(doc, ["a = 1\n"]) == {"passed": 1.0}
     assert scores(doc, ["a = 2\n"]) == {"passed": 0.0}
-    assert seen[0] == ("a = 1\n", "x = 0", ["assert a == 1"])
+    assert seen[0] == ("a = 1\n", "x = 0", ["assert a == 1"], frozenset({"sum"}))
 
 
 @pytest.mark.parametrize(

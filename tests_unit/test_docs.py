@@ -223,8 +223,9 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
 
 def _of_capabilities() -> tuple[Observation, ...]:
     """What is said of any capability, as made of four items."""
-    before = {"scores": [1.0, 1.0, 0.0, 1.0], "gold": [-1.0, -2.0, -1.0, -2.0]}
-    after = {"scores": [1.0, 0.0, 1.0, 1.0], "gold": [-1.0, -2.5, -1.0, -2.0]}
+    weights = [1.0] * 4
+    before = {"weights": weights, "scores": [1.0, 1.0, 0.0, 1.0], "gold": [-1.0, -2.0, -1.0, -2.0]}
+    after = {"weights": weights, "scores": [1.0, 0.0, 1.0, 1.0], "gold": [-1.0, -2.5, -1.0, -2.0]}
     capability = Capability(Battery("NAME", "probe", (), ""))
     found = capability.observe(1, {Look(0): before, Look(1): after})
     return (*found, *judge([Claim("NAME", 1.0, "retained")], found))

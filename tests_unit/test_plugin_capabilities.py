@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checks_ import ROOT, Checks, make_checks
 
 from editsuite.chains import Chain
-from editsuite.errors import OptionError
+from editsuite.errors import CapabilityError, OptionError
+from editsuite.measures import Look
+from editsuite.measures.capabilities.battery import Battery
+from editsuite.measures.capabilities.benchmark import BENCHMARKS
+from editsuite.measures.capabilities.capability import Capability
 from editsuite.measures.capabilities.choice import Choice, parse_items
+from editsuite.measures.capabilities.hub import PINNED, Hub
 from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
 from editsuite.plugin.options import read_settings
 from editsuite.runs import Case, Run
@@ -149,3 +155,39 @@ def test_an_edited_state_never_gets_the_unedited_models_answers(checks: Checks) 
     one, two = seen(1, "together"), seen(2, "together")
     assert one != two
     assert two == seen(2, "alone")
+
+
+def test_each_subset_counts_alike_however_many_items_it_has() -> None:
+    """As the paper's Table 1 has it: the mean over subsets of the mean over their items."""
+    benchmark = BENCHMARKS["mmlu.ppl"]
+    subsets = {"law": [1.0, 1.0, 1.0, 0.0], "art": [0.0, 1.0]}
+    weights = [6 / (2 * len(own)) for own in subsets.values() for _ in own]
+    scores = [score for own in subsets.values() for score in own]
+    before = {"weights": weights, "scores": [1.0] * 6, "gold": [0.0] * 6}
+    after = {"weights": weights, "scores": scores, "gold": [0.0] * 6}
+    measure = Capability(Battery("knowledge", benchmark.key, (), ""))
+    found = {o.name: o.value for o in measure.observe(1, {Look(0): before, Look(1): after})}
+    assert found["capability.knowledge.score"] == pytest.approx(benchmark.score(subsets))
+    assert found["capability.knowledge.retention"] == pytest.approx(benchmark.score(subsets))
+
+
+def test_the_hub_can_be_named_in_place_of_a_folder(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is pinned is asked for; what is not is left out by name."""
+    pinned: list[str] = []
+
+    def documents(_: Hub, dataset: str) -> Any:
+        if dataset not in PINNED:
+            return original(Hub(), dataset)
+        pinned.append(dataset)
+        raise CapabilityError(dataset, "the hub", "no network here", "give files")
+
+    original = Hub.documents
+    monkeypatch.setattr(Hub, "documents", documents)
+    result = checks.inside("tests_capabilities", "--edit-data=hub", "-rs", "-k", "reading")
+    assert result.parseoutcomes()["skipped"] == 2
+    assert "passed" not in result.parseoutcomes()
+    result.stdout.fnmatch_lines(["*SKIPPED*c3: the hub*"])
+    assert checks.inside("tests_capabilities", "--edit-data=hub").ret == pytest.ExitCode.USAGE_ERROR
+    assert pinned

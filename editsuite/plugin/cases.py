@@ -116,7 +116,7 @@ def agenda(items: Iterable[pytest.Item]) -> list[Wanted]:
     wanted = []
     for item in items:
         case = case_of(item)
-        if case is not None:
+        if case is not None and item.get_closest_marker("skip") is None:
             wanted += [Wanted(case.case, case.edits, name) for name in measures_of(item)]
     return wanted
 

@@ -10,7 +10,7 @@ import pytest
 from editsuite.errors import AbsentError, SandboxError
 from editsuite.measures.capabilities.choice import Choice, capabilities_in
 from editsuite.measures.capabilities.judge import CODE
-from editsuite.plugin.cases import MEASURES_MARK, measures_of
+from editsuite.plugin.cases import measures_of
 from editsuite.sandbox import Sandbox
 
 
@@ -27,19 +27,15 @@ def leave_out(items: Iterable[pytest.Item], choice: Choice) -> None:
                 reasons[name] = _why_not(name, choice)
             if reasons[name]:
                 item.add_marker(pytest.mark.skip(reason=reasons[name]))
-                # So that nobody works ahead for it.
-                item.own_markers[:] = [m for m in item.own_markers if m.name != MEASURES_MARK]
 
 
 def _why_not(capability: str, choice: Choice) -> str:
-    from editsuite.measures.capabilities.sources import LocalFiles
-
     if find_spec("lm_eval") is None:
         mend = "run `pip install 'editsuite[capabilities]'`"
         return f"capabilities need the extra `capabilities`; {mend}"
     try:
-        if choice.data is not None:
-            LocalFiles(choice.data).documents(choice.benchmark(capability).name)
+        if (source := choice.source()) is not None:
+            source.documents(choice.benchmark(capability).name)
         if capability == CODE:
             with Sandbox.open():
                 pass

@@ -92,8 +92,8 @@ OPTIONS = (
         "data",
         "DIR",
         "",
-        "folder with the capability benchmarks' original files, one folder for each; what is not "
-        "there is left out by name (default: the built-in probes)",
+        "folder with the capability benchmarks' original files, one folder for each, or hub; what "
+        "is not there is left out by name (default: the built-in probes)",
     ),
     Option(
         "items",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 
 from editsuite.sandbox.inside.frames import LENGTH
 from editsuite.sandbox.verdict import HEAD, shown
@@ -10,7 +11,7 @@ from editsuite.sandbox.verdict import HEAD, shown
 PIECE = 1 << 16
 
 
-class Pipe:
+class Pipe(ABC):
     """The reading end of a pipe.
 
     Args:
@@ -34,8 +35,9 @@ class Pipe:
         self.open = bool(piece)
         self._keep(piece)
 
+    @abstractmethod
     def _keep(self, piece: bytes) -> None:
-        raise NotImplementedError
+        """Take what was read."""
 
 
 class Stream(Pipe):

@@ -194,14 +194,3 @@ def _written(replies: Iterable[Any]) -> str:
         return one
     options = [log_prob for log_prob, _ in (one, *more)]
     return str(options.index(max(options)))
-
-
-def accuracy_of(answers: Sequence[Answer], metric: str) -> float:
-    """Mean of a metric over the answers.
-
-    Raises:
-        MeasureError: the task has no such metric.
-    """
-    if not all(metric in answer.scores for answer in answers):
-        raise MeasureError(f"the task has no metric {metric!r}")
-    return sum(answer.scores[metric] for answer in answers) / len(answers)

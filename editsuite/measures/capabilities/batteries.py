@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from editsuite.measures.capabilities.battery import Battery, Sheet, content_digest
 from editsuite.measures.capabilities.judge import judged_by
 from editsuite.measures.capabilities.probe import FOLDER, read_probe
-from editsuite.measures.capabilities.sources import LocalFiles
 from editsuite.measures.capabilities.subsets import TASKS, open_benchmark
 
 if TYPE_CHECKING:
@@ -24,11 +23,11 @@ def battery_of(capability: str, choice: Choice) -> Battery:
         OptionError: no such number of items.
         SandboxError: code is asked and there is no isolation here.
     """
-    if choice.data is None:
+    source = choice.source()
+    if source is None:
         return _probe(capability, choice)
     benchmark = choice.benchmark(capability)
     judged = judged_by(capability)
-    source = LocalFiles(choice.data)
     subsets = open_benchmark(benchmark, source, choice.items, choice.seed, judged)
     sheets = tuple(
         Sheet(one.task, one.numbers, one.items, benchmark.metric, one.name) for one in subsets

@@ -49,10 +49,15 @@ class Capability:
                 for sheet in self.battery.sheets
             )
         lm = EngineLM(view.stack)
-        seen: dict[str, list[Any]] = {"ids": [], "scores": [], "gold": [], "replies": []}
+        names = ("ids", "weights", "scores", "gold", "replies")
+        seen: dict[str, list[Any]] = {name: [] for name in names}
+        every = sum(len(sheet.docs) for sheet in self.battery.sheets)
         for sheet, asker in zip(self.battery.sheets, self._askers, strict=True):
             answers = asker.ask(lm)
             seen["ids"] += sheet.ids
+            # Each subject and language counts alike, however many of its items are asked.
+            weight = every / (len(self.battery.sheets) * len(sheet.docs))
+            seen["weights"] += [weight] * len(sheet.docs)
             seen["scores"] += [answer.scores[sheet.metric] for answer in answers]
             seen["gold"] += [answer.gold for answer in answers]
             seen["replies"] += [answer.reply for answer in answers]
@@ -63,7 +68,11 @@ class Capability:
     ) -> tuple[Observation, ...]:
         """Score, retention, mean change of the right answers' likelihood, lost and won items."""
         before, after = (seen[look] for look in self.looks(edits))
-        old, new = before["scores"], after["scores"]
+        old, new, old_gold, new_gold = (
+            [weight * value for weight, value in zip(before["weights"], state[name], strict=True)]
+            for name in ("scores", "gold")
+            for state in (before, after)
+        )
         lost = [max(0.0, a - b) for a, b in zip(old, new, strict=True)]
         won = [max(0.0, b - a) for a, b in zip(old, new, strict=True)]
         # Of nothing nothing is left: no number says so.
@@ -71,7 +80,7 @@ class Capability:
         return (
             share(f"{self.name}.score", new),
             *left,
-            mean_change(f"{self.name}.gold", before["gold"], after["gold"], "nats"),
+            mean_change(f"{self.name}.gold", old_gold, new_gold, "nats"),
             share(f"{self.name}.lost", lost),
             share(f"{self.name}.won", won),
         )

@@ -8,8 +8,13 @@ from pathlib import Path
 
 from editsuite.errors import OptionError, listing
 from editsuite.measures.capabilities.benchmark import BENCHMARKS, Benchmark, benchmark_of
+from editsuite.measures.capabilities.hub import Hub
 from editsuite.measures.capabilities.items import Wanted
-from editsuite.measures.capabilities.names import CAPABILITIES
+from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
+from editsuite.measures.capabilities.sources import LocalFiles, Source
+
+#: In place of a folder: the model hub.
+HUB = "hub"
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Choice:
     """Probes, or benchmarks from local files.
 
     Attributes:
-        data: folder of the benchmarks' files; None for the probes.
+        data: folder of the benchmarks' files, or ``hub``; None for the probes.
         items: how many of each benchmark; probes are always asked whole.
         benchmarks: keys of benchmarks that are asked in another way than the paper's.
         temperature: at which text is drawn; what scores given options has none.
@@ -59,6 +64,12 @@ class Choice:
                 f"--edit-repeats is {self.repeats}, but at temperature 0 every repeat says the "
                 "same; give --edit-temperature as well"
             )
+
+    def source(self) -> Source | None:
+        """Where the benchmarks' documents come from; None: probes are asked."""
+        if self.data is None:
+            return None
+        return Hub() if str(self.data) == HUB else LocalFiles(self.data)
 
     def benchmark(self, capability: str) -> Benchmark:
         """The benchmark of a capability: the one named, else the paper's."""
@@ -102,5 +113,5 @@ def parse_drawing(temperature: str, repeats: str) -> tuple[float, int]:
 
 def capabilities_in(names: Sequence[str]) -> tuple[str, ...]:
     """The capabilities among names of measures, in their order."""
-    bare = {name.removeprefix("capability.") for name in names}
+    bare = {name.removeprefix(PREFIX) for name in names}
     return tuple(name for name in CAPABILITIES if name in bare)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from editsuite.errors import CapabilityError
+from editsuite.errors import AbsentError, CapabilityError
 from editsuite.measures.capabilities.documents import (
     Subsets,
     axb,
@@ -121,13 +121,14 @@ class Hub:
         """Fetch a dataset at its pinned revision.
 
         Raises:
-            CapabilityError: the dataset is not pinned, the hub cannot be reached, the package is
-                absent, or a record is damaged.
+            AbsentError: the dataset is not pinned.
+            CapabilityError: the hub cannot be reached, the package is absent, or a record is
+                damaged.
         """
         pinned = PINNED.get(dataset)
         if pinned is None:
             reason = WITHOUT.get(dataset, "no revision of it is pinned")
-            raise CapabilityError(dataset, "the hub", reason, _LOCALLY)
+            raise AbsentError(dataset, "the hub", reason, _LOCALLY)
         splits = {split: list(_rows(dataset, pinned, split)) for split in pinned.splits}
         return pinned.subsets(splits)
 

@@ -22,13 +22,16 @@ class SandboxJudge:
 
     sandbox: Sandbox
 
-    def __call__(self, program: str, setup: str, tests: Sequence[str]) -> bool:
+    def __call__(
+        self, program: str, setup: str, tests: Sequence[str], names: frozenset[str]
+    ) -> bool:
         """Whether a program passes all tests.
 
         Raises:
             SandboxError: there are no tests, one asserts nothing, or the sandbox is closed.
         """
-        (verdict,) = self.sandbox.run([Program(program, tuple(tests), setup)], workers=1)
+        asked = Program(program, tuple(tests), setup, names)
+        (verdict,) = self.sandbox.run([asked], workers=1)
         return verdict.passed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,13 +23,16 @@ _FENCED = re.compile(r"```(?:python|py)?[^\S\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 class Judge(Protocol):
     """Runs a program where it can do no harm."""
 
-    def __call__(self, program: str, setup: str, tests: Sequence[str]) -> bool:
+    def __call__(
+        self, program: str, setup: str, tests: Sequence[str], names: frozenset[str]
+    ) -> bool:
         """Whether a program passes all tests.
 
         Args:
             program: the code, as the model wrote it.
             setup: code that the tests need before them; often empty.
             tests: ``assert`` statements.
+            names: builtins that the task asks the program to define.
         """
 
 
@@ -49,10 +54,20 @@ def scored_by(judge: Judge) -> ProcessResults:
     """What scores MBPP's items: ``passed`` is 1 where the program passes all tests."""
 
     def passes(doc: Mapping[str, Any], replies: Sequence[str]) -> dict[str, float]:
-        program = program_in(replies[0])
-        return {"passed": float(judge(program, doc.get("test_setup_code", ""), doc["test_list"]))}
+        setup, names = doc.get("test_setup_code", ""), named_like_builtins(doc["code"])
+        passed = judge(program_in(replies[0]), setup, doc["test_list"], names)
+        return {"passed": float(passed)}
 
     return passes
+
+
+def named_like_builtins(reference: str) -> frozenset[str]:
+    """The builtins whose names a task's own program takes, as where a task asks for ``sum``.
+
+    What the model's program takes does not count: it might take ``all``.
+    """
+    defined = {getattr(node, "name", "") for node in ast.parse(reference).body}
+    return frozenset(name for name in defined if hasattr(builtins, name))
 
 
 def without_judge(doc: Mapping[str, Any], replies: Sequence[str]) -> dict[str, float]:

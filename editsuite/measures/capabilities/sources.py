@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from editsuite.errors import AbsentError, CapabilityError, listing
+from editsuite.errors import CapabilityError, listing
 from editsuite.measures.capabilities.documents import READERS, Subsets
 
 
@@ -44,17 +44,3 @@ class LocalFiles:
             mend = "give --edit-data the folder that holds the datasets' folders"
             raise CapabilityError(dataset, self.folder, "is no folder", mend)
         return READERS[dataset](self.folder)
-
-
-@dataclass(frozen=True)
-class Nowhere:
-    """No data was named."""
-
-    def documents(self, dataset: str) -> Subsets:
-        """Refuse.
-
-        Raises:
-            AbsentError: always.
-        """
-        reason, mend = "no data was named", "give --edit-data the folder of the datasets"
-        raise AbsentError(dataset, "--edit-data", reason, mend)
