@@ -59,11 +59,11 @@ class Rule:
     most: int = 96
 
 
+#: Where a task file says that fewer items are kept, because each takes long.
+ROOM = "room"
 #: Options: log-likelihood of the right one over that of the best wrong one, as the metric ranks
 #: them. Generation: log-likelihood of the right answer a token; above ln(1/2) no other token can
 #: be likelier than the right one of a one-token answer.
-#: Where a task file says that fewer items are kept, because each takes long.
-ROOM = "room"
 RULE = Rule({"multiple_choice": 0.3, "generate_until": -0.6})
 
 
