@@ -77,23 +77,28 @@ class Asker:
 
     def ask(self, lm: EngineLM) -> tuple[Answer, ...]:
         """Ask all items, and score the answers by the task's own metrics."""
+        (answers,) = ask_together([self], lm)
+        return answers
+
+    def requests(self) -> list[Instance]:
+        """All that is to be asked: what the items ask, as often as they do, and the right
+        answers where no item scores them."""
+        instances: list[Instance] = self._task.instances
+        drawn = [self._drawn(instance) for _ in range(self._repeats) for instance in instances]
+        return [*drawn, *self._right(instances)]
+
+    def answers(self, lm: EngineLM, asked: Sequence[Instance]) -> tuple[Answer, ...]:
+        """What the replies to `requests` come to, item by item in the order of the items."""
         instances: list[Instance] = self._task.instances
         found: dict[int, list[tuple[dict[str, float], str]]] = {}
-        for replies in self._replies(lm, instances):
+        size = len(instances)
+        for start in range(0, self._repeats * size, size):
+            replies = [instance.resps[0] for instance in asked[start : start + size]]
             for doc, scored in self._scored(instances, replies):
                 found.setdefault(doc, []).append(scored)
-        gold = self._gold(lm, instances)
-        answers = {
-            doc: _answer(doc, gold[asked], found[asked]) for asked, doc in enumerate(self._numbers)
-        }
+        gold = self._gold(lm, instances, asked[self._repeats * size :])
+        answers = {doc: _answer(doc, gold[at], found[at]) for at, doc in enumerate(self._numbers)}
         return tuple(answers[doc] for doc in self._docs)
-
-    def _replies(self, lm: EngineLM, instances: Sequence[Instance]) -> list[list[Any]]:
-        """What the model answers to all requests, as often as they are asked."""
-        asked = [self._drawn(instance) for _ in range(self._repeats) for instance in instances]
-        _reply(lm, asked)  # in one call, in which the same request draws anew each time
-        answers, size = [instance.resps[0] for instance in asked], len(instances)
-        return [answers[start : start + size] for start in range(0, len(answers), size)]
 
     def _drawn(self, instance: Instance) -> Instance:
         arguments = instance.args
@@ -115,22 +120,27 @@ class Asker:
             scores = _numbers(self._task.process_results(own[0].doc, answers))
             yield doc, (scores, _written([one.resps[0] for one in own]))
 
-    def _gold(self, lm: EngineLM, instances: Sequence[Instance]) -> dict[int, float]:
-        """Log-likelihood of the right answers; what options were scored is not asked again."""
+    def _right(self, instances: Sequence[Instance]) -> Iterator[Instance]:
+        """Questions for the right answers' log-likelihood; options are scored as it is."""
         from lm_eval.api.instance import Instance
 
-        asked, known = [], {}
         for doc, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
-            own = list(group)
-            if own[0].request_type == "loglikelihood":
-                right = own[self._right_option(own[0].doc)]
-                known[doc] = right.resps[0][0] / _length(lm, right.args)
-                continue
-            context, document = own[0].args[0], own[0].doc
-            text = f"{self._task.config.target_delimiter}{self._target(document)}"
-            asked.append(Instance("loglikelihood", document, (context, text), 0, ("", doc, 1)))
-        _reply(lm, asked)
-        return known | {int(i.doc_id): i.resps[0][0] / _length(lm, i.args) for i in asked}
+            first = next(group)
+            if first.request_type != "loglikelihood":
+                text = f"{self._task.config.target_delimiter}{self._target(first.doc)}"
+                pair = (first.args[0], text)
+                yield Instance("loglikelihood", first.doc, pair, 0, ("", doc, 1))
+
+    def _gold(
+        self, lm: EngineLM, instances: Sequence[Instance], right: Sequence[Instance]
+    ) -> dict[int, float]:
+        """Log-likelihood of the right answers, nats a token."""
+        golds = list(right)
+        if not golds:
+            for _, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
+                own = list(group)
+                golds.append(own[self._right_option(own[0].doc)])
+        return {int(i.doc_id): i.resps[0][0] / _length(lm, i.args) for i in golds}
 
     def _right_option(self, document: Mapping[str, Any]) -> int:
         right = self._task.doc_to_target(document)
@@ -146,6 +156,13 @@ class Asker:
             return str(apply_template(template, document))
         target = self._task.doc_to_target(document)
         return str(target[0] if isinstance(target, list) else target)
+
+
+def ask_together(askers: Sequence[Asker], lm: EngineLM) -> list[tuple[Answer, ...]]:
+    """Ask the items of several tasks at once, so that texts of all are written together."""
+    asked = [asker.requests() for asker in askers]
+    _reply(lm, [instance for own in asked for instance in own])
+    return [asker.answers(lm, own) for asker, own in zip(askers, asked, strict=True)]
 
 
 def _check_drawing(task: ConfigurableTask, temperature: float, repeats: int) -> None:
