@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Required, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from editsuite.engine.batch import batches
 from editsuite.engine.decoding import Decoding
 from editsuite.engine.draft import drafts
+from editsuite.engine.follow import follow
 from editsuite.engine.memory import find_cached_tokens, shrinking
 from editsuite.engine.prefill import Filled, begin, prefill
 from editsuite.engine.row import Row, Stops
@@ -34,24 +36,10 @@ class Root:
     shared: int
 
 
-@torch.no_grad()
-def generate(
-    stack: DecoderStack,
-    prompts: Sequence[Sequence[int]],
-    *,
-    max_new_tokens: int,
-    stop_ids: Sequence[int] = (),
-    stop_strings: Sequence[Sequence[str]] | None = None,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    seeds: Sequence[int] | None = None,
-    token_budget: int | None = None,
-) -> list[tuple[int, ...]]:
-    """Continue token sequences.
+class Settings(TypedDict, total=False):
+    """How texts are written.
 
-    Args:
-        stack: the model in its present state.
-        prompts: token ids, none empty.
+    Attributes:
         max_new_tokens: how many tokens to add at most.
         stop_ids: tokens that end a sequence; they are left out of the result.
         stop_strings: for each prompt the strings that end it once its new text holds one; the
@@ -62,6 +50,39 @@ def generate(
             of its own, so that neither order nor batch changes an item's draws.
         token_budget: tokens of prompts in one forward pass; the stack's where None. Where memory
             runs out the rest is done with half as many.
+    """
+
+    max_new_tokens: Required[int]
+    stop_ids: Sequence[int]
+    stop_strings: Sequence[Sequence[str]] | None
+    temperature: float
+    top_k: int | None
+    seeds: Sequence[int] | None
+    token_budget: int | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a prompt came to.
+
+    Attributes:
+        tokens: the new ones.
+        log_prob: natural log-probability of the text that was asked about; 0 where none was.
+    """
+
+    tokens: tuple[int, ...]
+    log_prob: float = 0.0
+
+
+def generate(
+    stack: DecoderStack, prompts: Sequence[Sequence[int]], **settings: Unpack[Settings]
+) -> list[tuple[int, ...]]:
+    """Continue token sequences.
+
+    Args:
+        stack: the model in its present state.
+        prompts: token ids, none empty.
+        settings: see `Settings`.
 
     Returns:
         The new token ids of each prompt, in the order given.
@@ -69,43 +90,81 @@ def generate(
     Raises:
         EngineError: memory runs out even for one prompt at a time.
     """
-    if temperature > 0 and (seeds is None or len(seeds) != len(prompts)):
-        raise ValueError("sampling needs one seed for each prompt")
-    if stop_strings is not None and len(stop_strings) != len(prompts):
-        raise ValueError("stop_strings needs one list of strings for each prompt")
-    if max_new_tokens == 0:
-        return [()] * len(prompts)
-    stops = _stops(stack, len(prompts), stop_ids, stop_strings)
-    done: dict[int, tuple[int, ...]] = {}
-    whole = token_budget or stack.token_budget
+    return [one.tokens for one in write(stack, prompts, (), **settings)]
+
+
+@torch.no_grad()
+def write(
+    stack: DecoderStack,
+    prompts: Sequence[Sequence[int]],
+    asked: Sequence[Sequence[int]],
+    **settings: Unpack[Settings],
+) -> list[Written]:
+    """Continue token sequences, and score given continuations of the same prompts besides.
+
+    A prompt is run once for both. Where no token is to be added nothing is scored either.
+
+    Args:
+        stack: the model in its present state.
+        prompts: token ids, none empty.
+        asked: for each prompt the tokens to score behind it, which may be none; or nothing.
+        settings: see `Settings`.
+
+    Returns:
+        What each prompt came to, in the order given.
+
+    Raises:
+        EngineError: memory runs out even for one prompt at a time.
+    """
+    _check(len(prompts), settings)
+    most = settings["max_new_tokens"]
+    if most == 0:
+        return [Written(())] * len(prompts)
+    fresh = _rows(stack, len(prompts), settings)
+    done: dict[int, Written] = {}
+    whole = settings.get("token_budget") or stack.token_budget
     for budget in shrinking(whole):
         with budget:
             left = {i: prompt for i, prompt in enumerate(prompts) if i not in done}
             held = find_cached_tokens(stack.loaded) * budget.tokens // whole
-            waiting = (
-                (
-                    [
-                        Row(i, stops[i], temperature, top_k, seeds[i] if seeds else None)
-                        for i in members
-                    ],
-                    part,
-                )
-                for members, part in _run(stack, left, budget.tokens, held)
-            )
-            for row in _continued(stack, waiting, left, max_new_tokens, held):
-                done[row.index] = tuple(row.new)
+            waiting = _waiting(stack, left, asked, fresh, (budget.tokens, held))
+            for row in _continued(stack, waiting, left, most, held):
+                done[row.index] = Written(tuple(row.new), row.log_prob)
     return [done[i] for i in range(len(prompts))]
 
 
-def _stops(
-    stack: DecoderStack,
-    number: int,
-    ids: Sequence[int],
-    strings: Sequence[Sequence[str]] | None,
-) -> list[Stops]:
+def _check(number: int, settings: Settings) -> None:
+    seeds, strings = settings.get("seeds"), settings.get("stop_strings")
+    if settings.get("temperature", 0.0) > 0 and (seeds is None or len(seeds) != number):
+        raise ValueError("sampling needs one seed for each prompt")
+    if strings is not None and len(strings) != number:
+        raise ValueError("stop_strings needs one list of strings for each prompt")
+
+
+def _rows(stack: DecoderStack, number: int, settings: Settings) -> Callable[[int], Row]:
+    """Gives each prompt's row, with nothing written yet."""
+    strings, seeds = settings.get("stop_strings"), settings.get("seeds")
+    heat, top_k = settings.get("temperature", 0.0), settings.get("top_k")
     hidden = frozenset(stack.loaded.tokenizer.all_special_ids) if strings else frozenset()
-    ends = frozenset(ids)
-    return [Stops(ends, tuple(strings[i]) if strings else (), hidden) for i in range(number)]
+    ends = frozenset(settings.get("stop_ids", ()))
+    stops = [Stops(ends, tuple(strings[i]) if strings else (), hidden) for i in range(number)]
+    return lambda i: Row(i, stops[i], heat, top_k, seeds[i] if seeds else None)
+
+
+def _waiting(
+    stack: DecoderStack,
+    prompts: Mapping[int, Sequence[int]],
+    asked: Sequence[Sequence[int]],
+    fresh: Callable[[int], Row],
+    budgets: tuple[int, int],
+) -> Iterator[tuple[list[Row], Filled]]:
+    for members, part in _run(stack, prompts, *budgets):
+        rows = [fresh(i) for i in members]
+        if asked:
+            scores = follow(stack, part, [asked[i] for i in members])
+            for row, log_prob in zip(rows, scores, strict=True):
+                row.log_prob = log_prob
+        yield rows, part
 
 
 def _run(

@@ -51,6 +51,7 @@ class Row:
         temperature: 0 takes the likeliest token.
         top_k: draw among the k likeliest tokens only.
         seed: of its draws.
+        log_prob: of the text that was asked about.
         new: the tokens so far.
         done: whether it has ended.
     """
@@ -60,6 +61,7 @@ class Row:
     temperature: float = 0.0
     top_k: int | None = None
     seed: int | None = None
+    log_prob: float = 0.0
     new: list[int] = field(default_factory=list)
     done: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -9,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import MeasureError, OptionError
+from editsuite.measures.capabilities.quiet import quiet
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -73,7 +75,8 @@ class Asker:
         task.set_fewshot_seed(seed)
         # lm-eval asks the documents in their own order, and numbers those that it asks.
         self._numbers = tuple(sorted(set(docs)))
-        task.build_all_requests(samples=list(self._numbers), rank=0, world_size=1)
+        with quiet():
+            task.build_all_requests(samples=list(self._numbers), rank=0, world_size=1)
 
     def ask(self, lm: EngineLM) -> tuple[Answer, ...]:
         """Ask all items, and score the answers by the task's own metrics."""
@@ -190,10 +193,39 @@ def _answer(doc: int, gold: float, times: Sequence[tuple[dict[str, float], str]]
 
 
 def _reply(lm: EngineLM, instances: Sequence[Instance]) -> None:
-    for kind in sorted({instance.request_type for instance in instances}):
-        own = [instance for instance in instances if instance.request_type == kind]
+    from editsuite.engine.harness import EngineLM
+
+    left = list(instances)
+    if isinstance(lm, EngineLM):
+        left = _reply_together(lm, instances)
+    for kind in sorted({instance.request_type for instance in left}):
+        own = [instance for instance in left if instance.request_type == kind]
         for instance, answer in zip(own, getattr(lm, kind)(own, disable_tqdm=True), strict=True):
             instance.resps, instance.filtered_resps = [answer], {}
+
+
+def _reply_together(lm: EngineLM, instances: Sequence[Instance]) -> list[Instance]:
+    """Have texts written, and right answers scored behind the same contexts; gives what is left."""
+    written = [one for one in instances if one.request_type == "generate_until"]
+    waiting: dict[str, list[Instance]] = defaultdict(list)
+    others = []
+    for one in instances:
+        if one.request_type == "loglikelihood":
+            waiting[one.args[0]].append(one)
+        elif one.request_type != "generate_until":
+            others.append(one)
+    behind = [waiting[one.args[0]].pop() if waiting[one.args[0]] else None for one in written]
+    continuations = [None if one is None else one.args[1] for one in behind]
+    texts, scores = lm.generate_and_score(written, continuations)
+    left = [*others, *(one for rest in waiting.values() for one in rest)]
+    for instance, text, right, log_prob in zip(written, texts, behind, scores, strict=True):
+        instance.resps, instance.filtered_resps = [text], {}
+        if right is not None and log_prob is None:
+            left.append(right)
+        elif right is not None:
+            # Whether greedy decoding would give it is not looked at.
+            right.resps, right.filtered_resps = [(log_prob, False)], {}
+    return left
 
 
 def _length(lm: EngineLM, args: tuple[Any, ...]) -> int:
