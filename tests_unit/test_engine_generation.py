@@ -159,34 +159,31 @@ def test_drawing_needs_a_seed_for_each_prompt() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("temperature", [0.0, 0.02])
-def test_guesses_change_nothing_but_the_number_of_steps(
-    architecture: str, temperature: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_guesses_change_nothing(architecture: str, temperature: float) -> None:
+    found = []
+    for guess in (False, True):
+        stack = DecoderStack(stack_of(architecture).loaded, ways=Ways(guess_repeats=guess))
+        drawing = {"temperature": temperature, "seeds": [1, 2, 3, 4]}
+        found.append(generate(stack, PROMPTS, max_new_tokens=90, **drawing))  # type: ignore[arg-type]
+    assert found[0] == found[1]
+    assert all(len(new) == 90 for new in found[0])
+
+
+def test_a_text_that_repeats_itself_takes_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small random models soon say the same again and again."""
     steps = []
     step = decoding.Decoding.step
     monkeypatch.setattr(
         decoding.Decoding, "step", lambda self, tokens: steps.append(1) or step(self, tokens)
     )
-    found, number = [], []
-    for guess in (False, True):
-        steps.clear()
-        stack = DecoderStack(stack_of(architecture).loaded, ways=Ways(guess_repeats=guess))
-        found.append(
-            generate(stack, PROMPTS, max_new_tokens=90, temperature=temperature, seeds=[1, 2, 3, 4])
-        )
-        number.append(len(steps))
-    assert found[0] == found[1]
-    assert all(len(new) == 90 for new in found[0])
-    # Small random models soon say the same again and again.
-    repeating = [
-        sum(
-            guesses([*p, *new[:end]], 1) is not None
-            for p, new in zip(PROMPTS, found[0], strict=True)
-        )
-        for end in range(55, 80, 5)
-    ]
-    if min(repeating) >= 2:
-        assert number[1] < number[0]
+    fewer = 0
+    for architecture in ARCHITECTURES:
+        for prompt in PROMPTS:
+            steps.clear()
+            generate(stack_of(architecture), [prompt], max_new_tokens=90)
+            assert len(steps) <= 89
+            fewer += len(steps) < 70
+    assert fewer >= 5
 
 
 def test_guesses_never_run_past_the_last_position() -> None:
