@@ -28,7 +28,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from editsuite.engine.harness import EngineLM
-from editsuite.measures.capabilities.asking import Asker
+from editsuite.measures.capabilities.asking import Asker, ask_together
 from editsuite.measures.capabilities.subsets import TASKS, Subset, open_benchmark, settings_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -368,3 +368,36 @@ def test_without_lm_eval_the_extra_is_named_and_the_table_is_there_all_the_same(
 
 
 LANGUAGES = ("arabic", "bengali", "finnish", "indonesian", "russian", "swahili", "telugu")
+
+
+@pytest.mark.parametrize("key", ["bbh.generation_cot", "mmlu.ppl"])
+def test_subsets_asked_together_answer_as_alone(key: str, source: LocalFiles) -> None:
+    askers = [Asker(subset.task, subset.numbers) for subset in opened(key, source, 6)]
+    assert len(askers) > 1
+    alone = [asker.ask(engine()) for asker in askers]
+    for own, other in zip(alone, ask_together(askers, engine()), strict=True):
+        assert [one.reply for one in own] == [one.reply for one in other]
+        assert [one.gold for one in own] == pytest.approx([one.gold for one in other], abs=1e-4)
+
+
+def test_lm_eval_shows_no_bar_and_no_advice_of_its_own(
+    source: LocalFiles, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for subset in opened("commonsense_qa.generation", source, 2):
+        Asker(subset.task, subset.numbers)
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.name.startswith("lm_eval")]
+
+
+@pytest.mark.parametrize("key", GENERATED)
+def test_a_right_answer_scored_beside_the_text_is_what_scoring_it_alone_gives(
+    key: str, source: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    askers = [Asker(subset.task, subset.numbers) for subset in opened(key, source, 4)]
+    together = ask_together(askers, engine())
+    with monkeypatch.context() as patch:
+        patch.setattr(EngineLM, "_behind", lambda *_: [])
+        alone = ask_together(askers, engine())
+    for own, other in zip(together, alone, strict=True):
+        assert [one.reply for one in own] == [one.reply for one in other]
+        assert [one.gold for one in own] == pytest.approx([one.gold for one in other], abs=1e-4)

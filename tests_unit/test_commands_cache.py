@@ -120,6 +120,14 @@ def test_tolerances_are_written_beside_values_that_stay(tmp_path: Path) -> None:
     assert after == before
 
 
+def test_without_a_measured_base_the_committed_value_is_it(tmp_path: Path) -> None:
+    file = baseline(tmp_path, "tiny")
+    assert write_tolerances(file, {Variation("rounding", 1): {1: {DRIFT: 0.75}}}) == 1
+    entry = json.loads(file.read_text())["baselines"]["test_x[rome_noc-L1-n1]"]["observations"]
+    assert entry[DRIFT]["noise"] == {"rounding": 0.25}
+    assert entry[DRIFT]["tolerance"] == 0.5
+
+
 def test_noise_that_is_no_number_is_refused(tmp_path: Path) -> None:
     file = baseline(tmp_path, "tiny")
     before = file.read_bytes()
@@ -136,14 +144,19 @@ def test_calibrate_asks_for_baselines_first(run: Run, tmp_path: Path) -> None:
     assert "--snapshot-update" in text
 
 
-def test_calibrate_end_to_end(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("measured", [True, False])
+def test_calibrate_end_to_end(run: Run, tmp_path: Path, measured: bool) -> None:
     file = baseline(tmp_path, run.card.name)
     options = ["--model", run.settings.model, "--layers=1", "--method=rome_noc", "--counts=1"]
     options += ["--threads=1", "--budgets=256", "--context-seeds=1", f"--baselines={tmp_path}"]
+    options += ["--no-capabilities", *([] if measured else ["--committed-base"])]
     code, text = call(run, "calibrate", *options)
     assert code == 0, text
     entry = json.loads(file.read_text())["baselines"]["test_x[rome_noc-L1-n1]"]["observations"]
     assert entry[DRIFT]["value"] == 0.5
+    if not measured:  # the base is then the 0.5 that nobody measured
+        assert entry[DRIFT]["noise"]["batch"] > 0.1
+        return
     # The matrices do not depend on how the measures batch; they do on the prefixes.
     assert entry[DRIFT]["noise"]["batch"] == 0.0
     assert entry[DRIFT]["noise"]["contexts"] > 100 * entry[DRIFT]["noise"]["rounding"]

@@ -173,7 +173,7 @@ def test_every_option_in_running_text_exists(page: Path, options: set[str]) -> N
 
 
 def options_below(command: Any) -> set[str]:
-    own = {name for parameter in command.params for name in parameter.opts}
+    own = {n for p in command.params for n in (*p.opts, *p.secondary_opts)}
     return own.union(*map(options_below, getattr(command, "commands", {}).values()))
 
 

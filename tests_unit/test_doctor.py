@@ -22,6 +22,8 @@ from editsuite.cards.manifest import MANIFEST, write_manifest
 from editsuite.doctor import Row, Status, as_json, examine, healthy, model, packages, render
 from editsuite.doctor import report as report_module
 from editsuite.doctor import system as machine
+from editsuite.errors import SandboxError
+from editsuite.sandbox import Sandbox
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -233,13 +235,28 @@ def test_the_hub_row_says_whether_it_may_be_asked(
     assert word in machine.offline_row().detail
 
 
-def test_bubblewrap_is_not_needed_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"apk": "/sbin/apk"}
-    monkeypatch.setattr(shutil, "which", there.get)
-    row = machine.bubblewrap_row()
-    assert (row.status, row.mend) == (Status.WARNING, "apk add bubblewrap")
-    there["bwrap"] = "/usr/bin/bwrap"
-    assert machine.bubblewrap_row().status is Status.OK
+def test_without_a_sandbox_the_row_says_why_and_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none() -> Sandbox:
+        raise SandboxError("no sandbox holds here")
+
+    monkeypatch.setattr(Sandbox, "open", none)
+    row = machine.sandbox_row()
+    assert row.status is Status.WARNING
+    assert "no sandbox holds here" in row.detail
+    assert "`code` is left out" in row.detail
+
+
+def test_the_sandbox_row_names_the_program_that_was_seen_to_hold() -> None:
+    try:
+        with Sandbox.open() as sandbox:
+            expected = str(sandbox.bwrap)
+    except SandboxError as error:
+        pytest.skip(str(error))
+    row = machine.sandbox_row()
+    assert row.status is Status.OK
+    assert expected in row.detail
 
 
 def test_the_data_folder_is_the_one_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

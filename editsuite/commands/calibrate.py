@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +45,13 @@ def calibrate(
         typer.Option(min=1, help="Other threads and batch sizes are tried up to so many edits."),
     ] = 10**9,
     context_seeds: Annotated[str, typer.Option(help="Seeds of context prefixes.")] = "1,2",
+    committed_base: Annotated[
+        bool,
+        typer.Option(help="Take the committed values as the base; it is not measured again."),
+    ] = False,
+    capabilities: Annotated[
+        bool, typer.Option(help="Ask the probes of capabilities as well.")
+    ] = True,
     jobs: Annotated[int, typer.Option(min=1, help="Variations at once.")] = 1,
     baselines: Annotated[Path, typer.Option(help="The folder of baselines.")] = Path("baselines"),
     cache: Annotated[Path | None, typer.Option("--edit-cache", metavar="DIR")] = None,
@@ -58,6 +67,7 @@ def calibrate(
     """
     from editsuite.cards import cache_root, resolve_card
     from editsuite.editors import method as method_of
+    from editsuite.measures import measures
     from editsuite.runs import RunSettings, parse_batches, parse_counts, parse_layers
     from editsuite.runs.calibration import variations
     from editsuite.runs.opening import cases_of
@@ -74,7 +84,10 @@ def calibrate(
         cache=cache_root(cache),
         batches=parse_batches(batch_size),
     )
+    names = _names(settings, console) if capabilities else list(measures())
     tried = variations(base_threads, _ints(threads), _ints(budgets), _ints(context_seeds))
+    if committed_base:
+        tried = [variation for variation in tried if variation.kind != "base"]
     card = resolve_card(model)
     cases = cases_of(settings, card, method_of(method))
     files = {case: baselines / card.name / method / f"{case.stem}.json" for case in cases}
@@ -85,9 +98,13 @@ def calibrate(
             )
     tasks = [(case, v) for case in cases for v in tried]
     found: dict[Case, dict[Variation, Values]] = {case: {} for case in cases}
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    spawning = get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=_end_with_parent) as pool:
         running = {
-            pool.submit(_observe, _short(settings, v, case, arithmetic_upto), case, v): (case, v)
+            pool.submit(_observe, _short(settings, v, case, arithmetic_upto), case, v, names): (
+                case,
+                v,
+            )
             for case, v in tasks
         }
         for done in as_completed(running):
@@ -114,17 +131,46 @@ def _ints(text: str) -> list[int]:
     return [int(w) for w in words]
 
 
-def _observe(settings: RunSettings, case: Case, variation: Variation) -> Values:
+def _names(settings: RunSettings, console: Console) -> list[str]:
+    """All measures, but for capabilities that cannot be asked here; says which and why."""
     from editsuite.measures import measures
+    from editsuite.measures.capabilities.absence import why_not
+    from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
+
+    names = list(measures())
+    for capability in CAPABILITIES:
+        if reason := why_not(capability, settings.capabilities):
+            console.print(f"{capability} is left out: {reason}")
+        else:
+            names.append(PREFIX + capability)
+    return names
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it is gone, by whatever end."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _observe(
+    settings: RunSettings, case: Case, variation: Variation, names: Sequence[str]
+) -> Values:
     from editsuite.runs.calibration import observe_variation
 
-    return observe_variation(settings, case, tuple(measures()), variation)
+    return observe_variation(settings, case, names, variation)
 
 
 def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
     """Put tolerances into a baseline file; its values stay. Gives the number of tolerances.
 
-    Numbers that were not calibrated (other counts, other checks) keep what they have.
+    Numbers that were not calibrated (other counts, other checks) keep what they have. Where the
+    base was not measured, it is the committed value.
 
     Raises:
         BaselineError: the file is damaged, or a number is none in some variation.
@@ -145,7 +191,7 @@ def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
                     for variation, by_count in found.items()
                     if edits.isdecimal() and observation in by_count.get(int(edits), {})
                 }
-                if any(v.kind == "base" for v in values) and len(values) > 1:
+                if any(v.kind != "base" for v in values):
                     _write_one(entry, values, f"{observation} of {name} in {file}")
                     written += 1
         held = {"schema": SCHEMA, "baselines": groups}
@@ -162,7 +208,8 @@ def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str
             f"{name} is no finite number under {spoilt[0]}, so its noise has no size; calibrate "
             "fewer edits (--counts) or another layer"
         )
-    base = next(value for v, value in values.items() if v.kind == "base")
+    measured = (value for v, value in values.items() if v.kind == "base")
+    base = next(measured, float(entry["value"]))
     by_kind: dict[str, list[float]] = {}
     for variation, value in values.items():
         if variation.kind != "base":

@@ -48,7 +48,7 @@ def examine(cache: Path | None = None, verify: bool = False) -> tuple[Row, ...]:
         "pytest-xdist": lambda: packages.package_row("pytest-xdist", "3.8", "for pytest -n"),
         "syrupy": lambda: packages.package_row("syrupy", "7", "earlier ones lose updates"),
         "model hub": system.offline_row,
-        "bubblewrap": system.bubblewrap_row,
+        "sandbox": system.sandbox_row,
         "data folder": system.data_row,
     }
     return tuple(_guarded(name, look) for name, look in examinations.items())

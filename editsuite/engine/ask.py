@@ -14,7 +14,7 @@ from typing import Any
 
 from lm_eval.models import utils as recipes
 
-from editsuite.engine.generation import generate
+from editsuite.engine.generation import write
 from editsuite.engine.stack import DecoderStack
 from editsuite.errors import OptionError, listing
 
@@ -104,24 +104,39 @@ def seeds_of(requests: Sequence[tuple[str, Mapping[str, Any]]], seed: int) -> li
     return seeds
 
 
+@dataclass(frozen=True)
+class Text:
+    """What came of one context.
+
+    Attributes:
+        text: the new text, up to the first of its stop strings.
+        log_prob: of the continuation that was asked about; 0 where none was.
+    """
+
+    text: str
+    log_prob: float
+
+
 def new_texts(
     stack: DecoderStack,
     asks: Sequence[Ask],
     prompts: Sequence[Sequence[int]],
+    follow: Mapping[int, Sequence[int]],
     seeds: Sequence[int],
     token_budget: int | None,
-) -> list[str]:
-    """The new text of each prompt, up to the first of its stop strings."""
+) -> list[Text]:
+    """The new text of each prompt, and the log-probability of what ``follow`` names by index."""
     marks = _marks(stack)
     groups = defaultdict(list)
     for index, ask in enumerate(asks):
         stops = tuple(sorted({marks[text] for text in ask.until if text in marks}))
         groups[ask.max_new_tokens, ask.temperature, ask.top_k, stops].append(index)
-    texts = [""] * len(asks)
+    texts: dict[int, Text] = {}
     for (longest, temperature, top_k, stops), members in groups.items():
-        new = generate(
+        written = write(
             stack,
             [prompts[index] for index in members],
+            [follow.get(index, ()) for index in members] if follow else (),
             max_new_tokens=longest,
             stop_ids=(*stops, *_end_ids(stack)),
             stop_strings=[asks[index].until for index in members],
@@ -130,9 +145,10 @@ def new_texts(
             seeds=[seeds[index] for index in members],
             token_budget=token_budget,
         )
-        for index, tokens in zip(members, new, strict=True):
-            texts[index] = _cut(stack, tokens, asks[index].until, marks)
-    return texts
+        for index, one in zip(members, written, strict=True):
+            text = _cut(stack, one.tokens, asks[index].until, marks)
+            texts[index] = Text(text, one.log_prob)
+    return [texts[index] for index in range(len(asks))]
 
 
 def _marks(stack: DecoderStack) -> dict[str, int]:

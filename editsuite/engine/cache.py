@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Cache(Protocol):
+    """What transformers' layers ask of a cache."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
+        """Take a layer's new keys and values; give those to attend over."""
 
 
 class LayerCache:
@@ -79,9 +89,6 @@ class LayerCache:
         for layer in range(stop):
             self.update(tensors[f"keys{layer}"], tensors[f"values{layer}"], layer)
 
-    def keep_rows(self, rows: Tensor) -> None:
-        """Drop the sequences that are finished; ``rows`` are the indices that stay."""
-        self._stored = {
-            layer: (keys.index_select(0, rows), values.index_select(0, rows))
-            for layer, (keys, values) in self._stored.items()
-        }
+    def take(self, layer: int) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values, which are then no longer held."""
+        return self._stored.pop(layer)

@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Required, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from editsuite.engine.batch import batches
-from editsuite.engine.memory import shrinking
-from editsuite.engine.prefill import prefill
+from editsuite.engine.decoding import Decoding
+from editsuite.engine.draft import drafts
+from editsuite.engine.follow import follow
+from editsuite.engine.memory import find_cached_tokens, shrinking
+from editsuite.engine.prefill import Filled, begin, prefill
+from editsuite.engine.row import Row, Stops
 from editsuite.engine.stack import DecoderStack
 from editsuite.engine.tree import LEAST_SHARED, below, prefix_tree
 
+#: Most rows that are continued together.
+ROWS = 256
+
 
 @dataclass(frozen=True)
-class Group:
-    """Prompts of one batch.
+class Root:
+    """Prompts that begin alike.
 
     Attributes:
         members: their indices.
-        prefix: tokens that all of them begin with; may be empty.
-        suffixes: each prompt's tokens behind it, none empty.
+        shared: number of tokens that all of them begin with; 0 where they share none.
     """
 
     members: tuple[int, ...]
-    prefix: tuple[int, ...]
-    suffixes: Sequence[tuple[int, ...]]
+    shared: int
 
 
-@dataclass(frozen=True)
-class Rows:
-    """How the rows of a batch draw their tokens and what ends them."""
+class Settings(TypedDict, total=False):
+    """How texts are written.
 
-    draws: list[torch.Generator] | None
-    stop_strings: Sequence[tuple[str, ...]]
-    sampling: tuple[float, int | None]
-    stop_ids: set[int]
-
-    def complete(self, stack: DecoderStack, row: int, new: Sequence[int]) -> bool:
-        """Whether a row's new text holds one of its stop strings."""
-        if not self.stop_strings[row]:
-            return False
-        text = str(stack.loaded.tokenizer.decode(list(new), skip_special_tokens=True))
-        return any(string in text for string in self.stop_strings[row])
-
-
-@torch.no_grad()
-def generate(
-    stack: DecoderStack,
-    prompts: Sequence[Sequence[int]],
-    *,
-    max_new_tokens: int,
-    stop_ids: Sequence[int] = (),
-    stop_strings: Sequence[Sequence[str]] | None = None,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    seeds: Sequence[int] | None = None,
-    token_budget: int | None = None,
-) -> list[tuple[int, ...]]:
-    """Continue token sequences.
-
-    Args:
-        stack: the model in its present state.
-        prompts: token ids, none empty.
+    Attributes:
         max_new_tokens: how many tokens to add at most.
         stop_ids: tokens that end a sequence; they are left out of the result.
         stop_strings: for each prompt the strings that end it once its new text holds one; the
@@ -73,8 +48,41 @@ def generate(
         top_k: draw among the k most likely tokens only.
         seeds: one seed for each prompt, needed when drawing. Every item draws from a generator
             of its own, so that neither order nor batch changes an item's draws.
-        token_budget: rows times final width of one batch; the stack's where None. Where memory
+        token_budget: tokens of prompts in one forward pass; the stack's where None. Where memory
             runs out the rest is done with half as many.
+    """
+
+    max_new_tokens: Required[int]
+    stop_ids: Sequence[int]
+    stop_strings: Sequence[Sequence[str]] | None
+    temperature: float
+    top_k: int | None
+    seeds: Sequence[int] | None
+    token_budget: int | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a prompt came to.
+
+    Attributes:
+        tokens: the new ones.
+        log_prob: natural log-probability of the text that was asked about; 0 where none was.
+    """
+
+    tokens: tuple[int, ...]
+    log_prob: float = 0.0
+
+
+def generate(
+    stack: DecoderStack, prompts: Sequence[Sequence[int]], **settings: Unpack[Settings]
+) -> list[tuple[int, ...]]:
+    """Continue token sequences.
+
+    Args:
+        stack: the model in its present state.
+        prompts: token ids, none empty.
+        settings: see `Settings`.
 
     Returns:
         The new token ids of each prompt, in the order given.
@@ -82,97 +90,182 @@ def generate(
     Raises:
         EngineError: memory runs out even for one prompt at a time.
     """
-    if temperature > 0 and (seeds is None or len(seeds) != len(prompts)):
-        raise ValueError("sampling needs one seed for each prompt")
-    if stop_strings is not None and len(stop_strings) != len(prompts):
-        raise ValueError("stop_strings needs one list of strings for each prompt")
-    results: list[tuple[int, ...]] = [()] * len(prompts)
-    left = dict(enumerate(prompts))
-    for budget in shrinking(token_budget or stack.token_budget):
+    return [one.tokens for one in write(stack, prompts, (), **settings)]
+
+
+@torch.no_grad()
+def write(
+    stack: DecoderStack,
+    prompts: Sequence[Sequence[int]],
+    asked: Sequence[Sequence[int]],
+    **settings: Unpack[Settings],
+) -> list[Written]:
+    """Continue token sequences, and score given continuations of the same prompts besides.
+
+    A prompt is run once for both. Where no token is to be added nothing is scored either.
+
+    Args:
+        stack: the model in its present state.
+        prompts: token ids, none empty.
+        asked: for each prompt the tokens to score behind it, which may be none; or nothing.
+        settings: see `Settings`.
+
+    Returns:
+        What each prompt came to, in the order given.
+
+    Raises:
+        EngineError: memory runs out even for one prompt at a time.
+    """
+    _check(len(prompts), settings)
+    most = settings["max_new_tokens"]
+    if most == 0:
+        return [Written(())] * len(prompts)
+    fresh = _rows(stack, len(prompts), settings)
+    done: dict[int, Written] = {}
+    whole = settings.get("token_budget") or stack.token_budget
+    for budget in shrinking(whole):
         with budget:
-            for group in _groups(stack, left, max_new_tokens, budget.tokens):
-                rows = Rows(
-                    _drawing(seeds, group.members) if temperature > 0 else None,
-                    [tuple(stop_strings[i]) if stop_strings else () for i in group.members],
-                    (temperature, top_k),
-                    set(stop_ids),
-                )
-                done = _continue(stack, group, max_new_tokens, rows)
-                for index, new in zip(group.members, done, strict=True):
-                    results[index] = tuple(new)
-                    del left[index]
-    return results
+            left = {i: prompt for i, prompt in enumerate(prompts) if i not in done}
+            held = find_cached_tokens(stack.loaded) * budget.tokens // whole
+            waiting = _waiting(stack, left, asked, fresh, (budget.tokens, held))
+            for row in _continued(stack, waiting, left, most, held):
+                done[row.index] = Written(tuple(row.new), row.log_prob)
+    return [done[i] for i in range(len(prompts))]
 
 
-def _drawing(seeds: Sequence[int] | None, members: Sequence[int]) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seeds[i]) for i in members] if seeds else []
+def _check(number: int, settings: Settings) -> None:
+    seeds, strings = settings.get("seeds"), settings.get("stop_strings")
+    if settings.get("temperature", 0.0) > 0 and (seeds is None or len(seeds) != number):
+        raise ValueError("sampling needs one seed for each prompt")
+    if strings is not None and len(strings) != number:
+        raise ValueError("stop_strings needs one list of strings for each prompt")
 
 
-def _groups(
-    stack: DecoderStack, prompts: Mapping[int, Sequence[int]], more: int, budget: int
-) -> Iterator[Group]:
-    """Prompts that share a prefix, in batches of similar length under the budget."""
+def _rows(stack: DecoderStack, number: int, settings: Settings) -> Callable[[int], Row]:
+    """Gives each prompt's row, with nothing written yet."""
+    strings, seeds = settings.get("stop_strings"), settings.get("seeds")
+    heat, top_k = settings.get("temperature", 0.0), settings.get("top_k")
+    hidden = frozenset(stack.loaded.tokenizer.all_special_ids) if strings else frozenset()
+    ends = frozenset(settings.get("stop_ids", ()))
+    stops = [Stops(ends, tuple(strings[i]) if strings else (), hidden) for i in range(number)]
+    return lambda i: Row(i, stops[i], heat, top_k, seeds[i] if seeds else None)
+
+
+def _waiting(
+    stack: DecoderStack,
+    prompts: Mapping[int, Sequence[int]],
+    asked: Sequence[Sequence[int]],
+    fresh: Callable[[int], Row],
+    budgets: tuple[int, int],
+) -> Iterator[tuple[list[Row], Filled]]:
+    for members, part in _run(stack, prompts, *budgets):
+        rows = [fresh(i) for i in members]
+        if asked:
+            scores = follow(stack, part, [asked[i] for i in members])
+            for row, log_prob in zip(rows, scores, strict=True):
+                row.log_prob = log_prob
+        yield rows, part
+
+
+def _run(
+    stack: DecoderStack, prompts: Mapping[int, Sequence[int]], budget: int, held: int
+) -> Iterator[tuple[list[int], Filled]]:
+    """Prompts that were run, the longest first; a pass is made when its turn comes.
+
+    Args:
+        stack: the model.
+        prompts: token ids by index.
+        budget: tokens in one forward pass.
+        held: tokens whose keys and values may be held.
+    """
+    for root in _roots(stack, prompts):
+        prefix = tuple(prompts[root.members[0]][: root.shared])
+        begun = begin(stack, prefix)
+        own = [len(prompts[i]) - root.shared for i in root.members]
+        most = max(1, min(ROWS, held // (root.shared + max(own))))
+        for batch in batches(own, budget):
+            for first in range(0, len(batch), most):
+                members = [root.members[at] for at in batch[first : first + most]]
+                suffixes = [tuple(prompts[i][root.shared :]) for i in members]
+                yield members, prefill(stack, prefix, begun, suffixes)
+
+
+def _roots(stack: DecoderStack, prompts: Mapping[int, Sequence[int]]) -> list[Root]:
+    """Prompts by what they begin with, the longest first, so that neighbours are alike."""
     numbers = list(prompts)
     least = LEAST_SHARED if stack.ways.share_prefixes else None
     alone: list[int] = []
-    for root in prefix_tree([prompts[i] for i in numbers], least=least):
-        members = [numbers[i] for i in below(root)]
+    roots: list[Root] = []
+    for node in prefix_tree([prompts[i] for i in numbers], least=least):
+        members = tuple(numbers[i] for i in below(node))
         # At least one token is left to every prompt, so that there is something to run.
-        shared = min(len(root.tokens), min(len(prompts[i]) for i in members) - 1)
+        shared = min(len(node.tokens), min(len(prompts[i]) for i in members) - 1)
         if len(members) == 1 or shared < LEAST_SHARED:
             alone += members
         else:
-            yield from _batched(prompts, members, shared, more, budget)
-    yield from _batched(prompts, sorted(alone), 0, more, budget)
+            roots.append(Root(members, shared))
+    if alone:
+        roots.append(Root(tuple(sorted(alone)), 0))
+    return sorted(roots, key=lambda root: -max(len(prompts[i]) for i in root.members))
 
 
-def _batched(
-    prompts: Mapping[int, Sequence[int]], members: list[int], shared: int, more: int, budget: int
-) -> Iterator[Group]:
-    prefix: tuple[int, ...] = tuple(prompts[members[0]][:shared]) if members else ()
-    for batch in batches([len(prompts[i]) + more for i in members], budget):
-        chosen = [members[i] for i in batch]
-        yield Group(tuple(chosen), prefix, [tuple(prompts[i][shared:]) for i in chosen])
+def _continued(
+    stack: DecoderStack,
+    waiting: Iterator[tuple[list[Row], Filled]],
+    prompts: Mapping[int, Sequence[int]],
+    most: int,
+    held: int,
+) -> Iterator[Row]:
+    """Rows as they end; others take their place while there is room."""
+    decoding = Decoding(stack)
+    rows: list[Row] = []
+    ahead = next(waiting, None)
+    while ahead is not None or rows:
+        while ahead is not None and _fits(decoding, rows, ahead, held):
+            new, part = ahead
+            _take(stack, new, stack.logits(part.last)[:, None], [()] * len(new), most)
+            yield from (row for row in new if row.done)
+            left = [place for place, row in enumerate(new) if not row.done]
+            if left:
+                decoding.join(part, left)
+                rows += [new[place] for place in left]
+            ahead = next(waiting, None)
+        if not rows:
+            continue
+        texts = [[*prompts[row.index], *row.new] for row in rows]
+        room = most - 1 - max(len(row.new) for row in rows) if stack.ways.guess_repeats else 0
+        guessed = drafts(texts, room)
+        asked = [(row.new[-1], *guess) for row, guess in zip(rows, guessed, strict=True)]
+        logits = stack.logits(decoding.step(asked))
+        decoding.settle(_take(stack, rows, logits, guessed, most))
+        yield from (row for row in rows if row.done)
+        left = [place for place, row in enumerate(rows) if not row.done]
+        if len(left) < len(rows):
+            rows = [rows[place] for place in decoding.keep(left)]
 
 
-def _continue(
-    stack: DecoderStack, group: Group, max_new_tokens: int, rows: Rows
-) -> list[list[int]]:
-    new: list[list[int]] = [[] for _ in group.members]
-    open_rows = list(range(len(new)))
-    hidden, fill = prefill(stack, group.prefix, group.suffixes)
-    for step in range(max_new_tokens):
-        chosen = _choose(stack.logits(hidden[:, -1]), rows.sampling, rows.draws, open_rows)
-        more = [i for i, token in enumerate(chosen) if token not in rows.stop_ids]
-        for i in more:
-            new[open_rows[i]].append(chosen[i])
-        kept = [i for i in more if not rows.complete(stack, open_rows[i], new[open_rows[i]])]
-        if not kept or step == max_new_tokens - 1:
-            break
-        if len(kept) < len(chosen):
-            fill = fill.keep(torch.tensor(kept, device=stack.device))
-            open_rows = [open_rows[i] for i in kept]
-        hidden, fill = fill.step(stack, [chosen[i] for i in kept])
-    return new
+def _fits(
+    decoding: Decoding, rows: Sequence[Row], ahead: tuple[list[Row], Filled], held: int
+) -> bool:
+    new, part = ahead
+    number = len(rows) + len(new)
+    return not rows or (number <= ROWS and decoding.held_with(part, len(new)) <= held)
 
 
-def _choose(
+def _take(
+    stack: DecoderStack,
+    rows: Sequence[Row],
     logits: Tensor,
-    sampling: tuple[float, int | None],
-    draws: list[torch.Generator] | None,
-    rows: Sequence[int],
+    guessed: Sequence[Sequence[int]],
+    most: int,
 ) -> list[int]:
-    if draws is None:
-        greedy: list[int] = logits.argmax(dim=-1).tolist()
-        return greedy
-    temperature, top_k = sampling
-    # On the CPU and in float64: a generator of the device would tie draws to the device.
-    scaled = logits.double().cpu() / temperature
-    if top_k is not None:
-        threshold = scaled.topk(top_k, dim=-1).values[:, -1:]
-        scaled = scaled.masked_fill(scaled < threshold, -torch.inf)
-    probabilities = torch.softmax(scaled, dim=-1)
+    """Take up what the model says; how many of the tokens that were run each row keeps."""
+    tokens: Sequence[Iterable[int]]
+    if rows[0].temperature == 0:
+        tokens = logits.argmax(dim=-1).tolist()
+    else:  # drawn when asked for, so that no draw is spent on a guess
+        tokens = [map(row.drawn, own) for row, own in zip(rows, logits, strict=True)]
     return [
-        int(torch.multinomial(probabilities[i], 1, generator=draws[row]))
-        for i, row in enumerate(rows)
+        row.take(stack, own, guess, most)
+        for row, own, guess in zip(rows, tokens, guessed, strict=True)
     ]

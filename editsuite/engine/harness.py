@@ -188,17 +188,52 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # lm-eval comes without types
         Raises:
             OptionError: a generation setting is unknown, or leaves no room for the context.
         """
+        texts, _ = self.generate_and_score(requests, [None] * len(requests))
+        return texts
+
+    def generate_and_score(
+        self, requests: Sequence[Any], continuations: Sequence[str | None]
+    ) -> tuple[list[str], list[float | None]]:
+        """What `generate_until` gives, and log-probabilities of continuations besides.
+
+        A context is run once for both.
+
+        Args:
+            requests: as for `generate_until`.
+            continuations: for each request a text behind the same context, or None.
+
+        Returns:
+            The new texts; and for each continuation what `loglikelihood` gives, or None where
+            that reads other tokens than the text is written behind: it must then be asked.
+
+        Raises:
+            OptionError: a generation setting is unknown, or leaves no room for the context.
+        """
         end = self.tok_decode([self.eot_token_id], skip_special_tokens=False)
         asked = [request.args for request in requests]
         asks = [Ask.of(settings, end) for _, settings in asked]
         prompts = [
             self._prompt(context, ask) for (context, _), ask in zip(asked, asks, strict=True)
         ]
+        follow = {
+            index: target
+            for index, text in enumerate(continuations)
+            if text and (target := self._behind(asked[index][0], text, prompts[index]))
+        }
         seeds = seeds_of(asked, self._seed)
-        texts = new_texts(self.stack, asks, prompts, seeds, self._token_budget)
-        for args, text in zip(asked, texts, strict=True):
-            self.cache_hook.add_partial("generate_until", args, text)
-        return texts
+        found = new_texts(self.stack, asks, prompts, follow, seeds, self._token_budget)
+        for args, one in zip(asked, found, strict=True):
+            self.cache_hook.add_partial("generate_until", args, one.text)
+        scores = [one.log_prob if i in follow else None for i, one in enumerate(found)]
+        return [one.text for one in found], scores
+
+    def _behind(self, context: str, text: str, prompt: Sequence[int]) -> list[int]:
+        """A continuation's tokens, where the context's are exactly the prompt's."""
+        if not context:
+            return []
+        before, target = self._encode_pair(context, text)
+        fits = len(before) + len(target) <= self.max_length
+        return list(target) if fits and list(before) == list(prompt) else []
 
     def _prompt(self, context: str, ask: Ask) -> list[int]:
         room = self.max_length - ask.max_new_tokens

@@ -20,6 +20,8 @@ CPU_TOKENS = 512
 #: Of a GPU's free memory, what one pass may take.
 GPU_SHARE = 0.25
 GPU_TOKENS = (512, 16384)
+#: Bytes of keys and values of sequences that are continued together.
+CPU_CACHE = 1536 << 20
 
 
 def find_token_budget(loaded: LoadedModel) -> int:
@@ -33,6 +35,19 @@ def find_token_budget(loaded: LoadedModel) -> int:
     per_token = loaded.dtype.itemsize * (8 * hidden + 3 * inner + 2 * hidden * loaded.n_layers)
     least, most = GPU_TOKENS
     return max(least, min(most, int(free * GPU_SHARE / per_token)))
+
+
+def find_cached_tokens(loaded: LoadedModel) -> int:
+    """Tokens whose keys and values may be held at once while sequences are continued."""
+    config: Any = loaded.model.config
+    heads = int(config.num_attention_heads)
+    shared = int(getattr(config, "num_key_value_heads", None) or heads)
+    width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    per_token = 2 * loaded.n_layers * shared * width * loaded.dtype.itemsize
+    if loaded.device.type != "cuda":
+        return max(1, CPU_CACHE // per_token)
+    free, _ = torch.cuda.mem_get_info(loaded.device)
+    return max(1, int(free * GPU_SHARE) // per_token)
 
 
 def out_of_memory(error: BaseException) -> bool:

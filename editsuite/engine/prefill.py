@@ -17,44 +17,38 @@ from editsuite.engine.stack import DecoderStack
 
 @dataclass(frozen=True)
 class Filled:
-    """Keys and values of what was run, and where the next token goes.
+    """Prompts that were run.
 
     Attributes:
         cache: all layers' keys and values.
         real: ``[rows, columns]`` bool, false at padding.
-        positions: ``[rows, 1]`` position of the last token.
+        last: ``[rows, hidden]`` the state of each row's last token leaving the last layer.
     """
 
     cache: LayerCache
     real: Tensor
-    positions: Tensor
+    last: Tensor
 
-    def keep(self, rows: Tensor) -> Filled:
-        """Drop the sequences that are finished; ``rows`` are the indices that stay."""
-        self.cache.keep_rows(rows)
-        return Filled(self.cache, self.real[rows], self.positions[rows])
 
-    def step(self, stack: DecoderStack, tokens: Sequence[int]) -> tuple[Tensor, Filled]:
-        """Run one more token in every row; gives the states leaving the last layer."""
-        ids = torch.tensor(tokens, device=stack.device)[:, None]
-        real = torch.cat([self.real, self.real.new_ones(len(tokens), 1)], dim=1)
-        positions = self.positions + 1
-        hidden = stack.run(
-            stack.embed(ids, positions),
-            start=0,
-            stop=stack.depth,
-            positions=positions,
-            mask=causal_mask(real, queries=1),
-            cache=self.cache,
-            queries=torch.zeros_like(ids, dtype=torch.bool),
-        )
-        return hidden, Filled(self.cache, real, positions)
+def begin(stack: DecoderStack, prefix: tuple[int, ...]) -> LayerCache:
+    """Run what several prompts begin with; may be empty.
+
+    Where the stack resumes, the layers below start from what they gave before. An adapter is
+    not asked.
+    """
+    cache = LayerCache(grow=True)
+    if prefix:
+        _enter(stack, (), [prefix], cache, asks=False)
+    return cache
 
 
 def prefill(
-    stack: DecoderStack, prefix: tuple[int, ...], suffixes: Sequence[tuple[int, ...]]
-) -> tuple[Tensor, Filled]:
-    """Run a common prefix once and all suffixes behind it.
+    stack: DecoderStack,
+    prefix: tuple[int, ...],
+    begun: LayerCache,
+    suffixes: Sequence[tuple[int, ...]],
+) -> Filled:
+    """Run the prompts that continue a prefix.
 
     Where the stack resumes, the layers below start from what they gave before. An adapter is
     asked at the last token of each prompt, and never at the tokens that are decoded.
@@ -62,17 +56,15 @@ def prefill(
     Args:
         stack: the model in its present state.
         prefix: tokens that every prompt begins with; may be empty.
+        begun: what `begin` gave for it, which stays as it is.
         suffixes: what follows in each prompt, none empty.
 
     Returns:
-        The states leaving the last layer, ``[rows, width, hidden]``, the suffixes being padded
-        on the left; and what decoding goes on from.
+        What decoding goes on from.
     """
-    cache = LayerCache(grow=True)
-    if prefix:
-        _enter(stack, (), [prefix], cache, asks=False)
-        cache = cache.rows(len(suffixes))
-    return _enter(stack, prefix, suffixes, cache, asks=True)
+    cache = begun.rows(len(suffixes))
+    hidden, real = _enter(stack, prefix, suffixes, cache, asks=True)
+    return Filled(cache, real, hidden[:, -1])
 
 
 def _enter(
@@ -82,7 +74,8 @@ def _enter(
     cache: LayerCache,
     *,
     asks: bool,
-) -> tuple[Tensor, Filled]:
+) -> tuple[Tensor, Tensor]:
+    """States leaving the last layer, and which columns are real."""
     padded = pad(suffixes, stack.device, left=True)
     real = torch.cat([padded.real.new_ones(len(suffixes), len(prefix)), padded.real], dim=1)
     positions = padded.positions + len(prefix)
@@ -117,4 +110,4 @@ def _enter(
         if not ran:
             cache.append(states, layer)
         hidden = states["hidden"]
-    return run(hidden, layer, stack.depth), Filled(cache, real, positions[:, -1:])
+    return run(hidden, layer, stack.depth), real

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from editsuite.engine.adapter import Adapter, adapting, unadapted
-from editsuite.engine.cache import LayerCache
+from editsuite.engine.cache import Cache
 from editsuite.engine.linear import Linears, Product, frozen_product
 from editsuite.engine.mask import Sight
 from editsuite.engine.memory import find_token_budget
@@ -127,7 +127,7 @@ class DecoderStack:
         stop: int,
         positions: Tensor,
         mask: Tensor,
-        cache: LayerCache | None = None,
+        cache: Cache | None = None,
         key_positions: Tensor | None = None,
         queries: Tensor | None = None,
     ) -> Tensor:
@@ -163,7 +163,7 @@ class DecoderStack:
         span: range,
         positions: Tensor,
         sight: Sight,
-        cache: LayerCache | None,
+        cache: Cache | None,
     ) -> Tensor:
         rotary = getattr(self._trunk, "rotary_emb", None)
         shared: dict[str, Any] = {"position_ids": positions, "use_cache": cache is not None}

@@ -15,9 +15,11 @@ class Ways:
         share_prefixes: run a prefix that several requests have in common once.
         narrow_logits: make logits only at the positions that are read.
         written_out: run the layers above an edit by ``Tail`` where the architecture allows.
+        guess_repeats: run a text that repeats itself several guessed tokens at a time.
     """
 
     fast_linear: bool = True
     share_prefixes: bool = True
     narrow_logits: bool = True
     written_out: bool = True
+    guess_repeats: bool = True

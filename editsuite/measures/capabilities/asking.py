@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -9,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import MeasureError, OptionError
+from editsuite.measures.capabilities.quiet import quiet
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -73,27 +75,33 @@ class Asker:
         task.set_fewshot_seed(seed)
         # lm-eval asks the documents in their own order, and numbers those that it asks.
         self._numbers = tuple(sorted(set(docs)))
-        task.build_all_requests(samples=list(self._numbers), rank=0, world_size=1)
+        with quiet():
+            task.build_all_requests(samples=list(self._numbers), rank=0, world_size=1)
 
     def ask(self, lm: EngineLM) -> tuple[Answer, ...]:
         """Ask all items, and score the answers by the task's own metrics."""
+        (answers,) = ask_together([self], lm)
+        return answers
+
+    def requests(self) -> list[Instance]:
+        """All that is to be asked: what the items ask, as often as they do, and the right
+        answers where no item scores them."""
+        instances: list[Instance] = self._task.instances
+        drawn = [self._drawn(instance) for _ in range(self._repeats) for instance in instances]
+        return [*drawn, *self._right(instances)]
+
+    def answers(self, lm: EngineLM, asked: Sequence[Instance]) -> tuple[Answer, ...]:
+        """What the replies to `requests` come to, item by item in the order of the items."""
         instances: list[Instance] = self._task.instances
         found: dict[int, list[tuple[dict[str, float], str]]] = {}
-        for replies in self._replies(lm, instances):
+        size = len(instances)
+        for start in range(0, self._repeats * size, size):
+            replies = [instance.resps[0] for instance in asked[start : start + size]]
             for doc, scored in self._scored(instances, replies):
                 found.setdefault(doc, []).append(scored)
-        gold = self._gold(lm, instances)
-        answers = {
-            doc: _answer(doc, gold[asked], found[asked]) for asked, doc in enumerate(self._numbers)
-        }
+        gold = self._gold(lm, instances, asked[self._repeats * size :])
+        answers = {doc: _answer(doc, gold[at], found[at]) for at, doc in enumerate(self._numbers)}
         return tuple(answers[doc] for doc in self._docs)
-
-    def _replies(self, lm: EngineLM, instances: Sequence[Instance]) -> list[list[Any]]:
-        """What the model answers to all requests, as often as they are asked."""
-        asked = [self._drawn(instance) for _ in range(self._repeats) for instance in instances]
-        _reply(lm, asked)  # in one call, in which the same request draws anew each time
-        answers, size = [instance.resps[0] for instance in asked], len(instances)
-        return [answers[start : start + size] for start in range(0, len(answers), size)]
 
     def _drawn(self, instance: Instance) -> Instance:
         arguments = instance.args
@@ -115,22 +123,27 @@ class Asker:
             scores = _numbers(self._task.process_results(own[0].doc, answers))
             yield doc, (scores, _written([one.resps[0] for one in own]))
 
-    def _gold(self, lm: EngineLM, instances: Sequence[Instance]) -> dict[int, float]:
-        """Log-likelihood of the right answers; what options were scored is not asked again."""
+    def _right(self, instances: Sequence[Instance]) -> Iterator[Instance]:
+        """Questions for the right answers' log-likelihood; options are scored as it is."""
         from lm_eval.api.instance import Instance
 
-        asked, known = [], {}
         for doc, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
-            own = list(group)
-            if own[0].request_type == "loglikelihood":
-                right = own[self._right_option(own[0].doc)]
-                known[doc] = right.resps[0][0] / _length(lm, right.args)
-                continue
-            context, document = own[0].args[0], own[0].doc
-            text = f"{self._task.config.target_delimiter}{self._target(document)}"
-            asked.append(Instance("loglikelihood", document, (context, text), 0, ("", doc, 1)))
-        _reply(lm, asked)
-        return known | {int(i.doc_id): i.resps[0][0] / _length(lm, i.args) for i in asked}
+            first = next(group)
+            if first.request_type != "loglikelihood":
+                text = f"{self._task.config.target_delimiter}{self._target(first.doc)}"
+                pair = (first.args[0], text)
+                yield Instance("loglikelihood", first.doc, pair, 0, ("", doc, 1))
+
+    def _gold(
+        self, lm: EngineLM, instances: Sequence[Instance], right: Sequence[Instance]
+    ) -> dict[int, float]:
+        """Log-likelihood of the right answers, nats a token."""
+        golds = list(right)
+        if not golds:
+            for _, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
+                own = list(group)
+                golds.append(own[self._right_option(own[0].doc)])
+        return {int(i.doc_id): i.resps[0][0] / _length(lm, i.args) for i in golds}
 
     def _right_option(self, document: Mapping[str, Any]) -> int:
         right = self._task.doc_to_target(document)
@@ -146,6 +159,13 @@ class Asker:
             return str(apply_template(template, document))
         target = self._task.doc_to_target(document)
         return str(target[0] if isinstance(target, list) else target)
+
+
+def ask_together(askers: Sequence[Asker], lm: EngineLM) -> list[tuple[Answer, ...]]:
+    """Ask the items of several tasks at once, so that texts of all are written together."""
+    asked = [asker.requests() for asker in askers]
+    _reply(lm, [instance for own in asked for instance in own])
+    return [asker.answers(lm, own) for asker, own in zip(askers, asked, strict=True)]
 
 
 def _check_drawing(task: ConfigurableTask, temperature: float, repeats: int) -> None:
@@ -173,10 +193,39 @@ def _answer(doc: int, gold: float, times: Sequence[tuple[dict[str, float], str]]
 
 
 def _reply(lm: EngineLM, instances: Sequence[Instance]) -> None:
-    for kind in sorted({instance.request_type for instance in instances}):
-        own = [instance for instance in instances if instance.request_type == kind]
+    from editsuite.engine.harness import EngineLM
+
+    left = list(instances)
+    if isinstance(lm, EngineLM):
+        left = _reply_together(lm, instances)
+    for kind in sorted({instance.request_type for instance in left}):
+        own = [instance for instance in left if instance.request_type == kind]
         for instance, answer in zip(own, getattr(lm, kind)(own, disable_tqdm=True), strict=True):
             instance.resps, instance.filtered_resps = [answer], {}
+
+
+def _reply_together(lm: EngineLM, instances: Sequence[Instance]) -> list[Instance]:
+    """Have texts written, and right answers scored behind the same contexts; gives what is left."""
+    written = [one for one in instances if one.request_type == "generate_until"]
+    waiting: dict[str, list[Instance]] = defaultdict(list)
+    others = []
+    for one in instances:
+        if one.request_type == "loglikelihood":
+            waiting[one.args[0]].append(one)
+        elif one.request_type != "generate_until":
+            others.append(one)
+    behind = [waiting[one.args[0]].pop() if waiting[one.args[0]] else None for one in written]
+    continuations = [None if one is None else one.args[1] for one in behind]
+    texts, scores = lm.generate_and_score(written, continuations)
+    left = [*others, *(one for rest in waiting.values() for one in rest)]
+    for instance, text, right, log_prob in zip(written, texts, behind, scores, strict=True):
+        instance.resps, instance.filtered_resps = [text], {}
+        if right is not None and log_prob is None:
+            left.append(right)
+        elif right is not None:
+            # Whether greedy decoding would give it is not looked at.
+            right.resps, right.filtered_resps = [(log_prob, False)], {}
+    return left
 
 
 def _length(lm: EngineLM, args: tuple[Any, ...]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from editsuite.measures.capabilities.asking import Asker
+from editsuite.measures.capabilities.asking import Asker, ask_together
 from editsuite.measures.capabilities.battery import Battery
 from editsuite.measures.observation import Observation, share
 from editsuite.measures.paired import mean_change, retention
@@ -52,8 +52,8 @@ class Capability:
         names = ("ids", "weights", "scores", "gold", "replies")
         seen: dict[str, list[Any]] = {name: [] for name in names}
         every = sum(len(sheet.docs) for sheet in self.battery.sheets)
-        for sheet, asker in zip(self.battery.sheets, self._askers, strict=True):
-            answers = asker.ask(lm)
+        found = ask_together(self._askers, lm)
+        for sheet, answers in zip(self.battery.sheets, found, strict=True):
             seen["ids"] += sheet.ids
             # Each subject and language counts alike, however many of its items are asked.
             weight = every / (len(self.battery.sheets) * len(sheet.docs))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from editsuite.errors import MeasureError
+from editsuite.measures.capabilities.quiet import quiet
 
 try:
     import lm_eval
@@ -45,4 +46,5 @@ def task_over(settings: Mapping[str, Any], documents: Documents) -> Configurable
         for name, value in settings.items()
         if name not in ("dataset_path", "dataset_name", "dataset_kwargs", "custom_dataset")
     }
-    return ConfigurableTask(config={**kept, "custom_dataset": lambda **_: sets})
+    with quiet():
+        return ConfigurableTask(config={**kept, "custom_dataset": lambda **_: sets})
