@@ -48,6 +48,7 @@ KNOWN = (
     Known("commonsenseqa-unedited", 8, "bench_commonsenseqa.py"),
     Known("commonsenseqa-5-states", 15, "bench_commonsenseqa.py"),
     Known("mmlu-3-subjects", 5, "bench_mmlu.py"),
+    Known("generation-math", 4, "bench_generation.py"),
     Known("pytest-rome", 8, "bench_run.py"),
 )
 
