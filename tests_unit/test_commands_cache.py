@@ -128,6 +128,23 @@ def test_without_a_measured_base_the_committed_value_is_it(tmp_path: Path) -> No
     assert entry[DRIFT]["tolerance"] == 0.5
 
 
+def test_noise_of_another_kind_is_kept_and_nothing_gets_narrower(tmp_path: Path) -> None:
+    file = baseline(tmp_path, "tiny")
+    name = "test_x[rome_noc-L1-n1]"
+
+    def entry() -> dict[str, object]:
+        held = json.loads(file.read_text())["baselines"][name]["observations"][DRIFT]
+        return {key: held[key] for key in ("tolerance", "noise")}
+
+    write_tolerances(file, {Variation("contexts", 1): {1: {DRIFT: 0.75}}})
+    wide = entry()["tolerance"]
+    write_tolerances(file, {Variation("rounding", 1): {1: {DRIFT: 0.5001}}})
+    assert entry()["tolerance"] == wide
+    assert entry()["noise"] == {"contexts": 0.177, "rounding": 0.0001}
+    write_tolerances(file, {Variation("rounding", 1): {1: {DRIFT: 99.0}}})
+    assert entry()["tolerance"] == 2 * 98.5
+
+
 def test_noise_that_is_no_number_is_refused(tmp_path: Path) -> None:
     file = baseline(tmp_path, "tiny")
     before = file.read_bytes()

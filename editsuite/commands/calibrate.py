@@ -169,8 +169,9 @@ def _observe(
 def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
     """Put tolerances into a baseline file; its values stay. Gives the number of tolerances.
 
-    Numbers that were not calibrated (other counts, other checks) keep what they have. Where the
-    base was not measured, it is the committed value.
+    Numbers that were not calibrated (other counts, other checks) keep what they have; so do kinds
+    of noise that were not tried now, and the tolerance is then not made narrower. Where the base
+    was not measured, it is the committed value.
 
     Raises:
         BaselineError: the file is damaged, or a number is none in some variation.
@@ -215,5 +216,10 @@ def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str
         if variation.kind != "base":
             by_kind.setdefault(variation.kind, []).append(value)
     room, noise = tolerance(by_kind, base, int(entry["n"]), str(entry["unit"]))
+    # What was measured another time still counts: how wide it asked for is not in the file.
+    earlier = {k: v for k, v in entry.get("noise", {}).items() if k not in noise}
+    if earlier:
+        room = max(room, float(entry["tolerance"]))
+    noise = {kind: float(f"{size:.3g}") for kind, size in noise.items()} | earlier
     entry["tolerance"] = float(f"{room:.3g}")
-    entry["noise"] = {kind: float(f"{noise[kind]:.3g}") for kind in sorted(noise)}
+    entry["noise"] = {kind: noise[kind] for kind in sorted(noise)}
