@@ -13,7 +13,7 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from editsuite.cli import app
-from editsuite.commands.calibrate import write_tolerances
+from editsuite.commands.tolerances import write_tolerances
 from editsuite.errors import BaselineError
 from editsuite.runs import Case, Run, RunSettings
 from editsuite.runs.calibration import Variation
