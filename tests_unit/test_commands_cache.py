@@ -145,6 +145,21 @@ def test_noise_of_another_kind_is_kept_and_nothing_gets_narrower(tmp_path: Path)
     assert entry()["tolerance"] == 2 * 98.5
 
 
+def test_a_retention_has_room_for_one_item_as_its_score_has(tmp_path: Path) -> None:
+    """Of 40 items 30 were right before and 24 are: one more or less is one thirtieth."""
+    file = baseline(tmp_path, "tiny")
+    held = json.loads(file.read_text())
+    values = {"retention": 0.8, "score": 0.6, "lost": 0.2, "won": 0.05}
+    held["baselines"]["test_x[rome_noc-L1-n1]"]["observations"] = {
+        f"capability.code.{name}": {"value": value, "tolerance": 0.0, "n": 40, "unit": "ratio"}
+        for name, value in values.items()
+    }
+    file.write_text(json.dumps(held))
+    write_tolerances(file, {Variation("rounding", 1): {1: {"capability.code.retention": 0.8}}})
+    entries = json.loads(file.read_text())["baselines"]["test_x[rome_noc-L1-n1]"]["observations"]
+    assert entries["capability.code.retention"]["tolerance"] == pytest.approx(1 / 30, rel=0.01)
+
+
 def test_noise_that_is_no_number_is_refused(tmp_path: Path) -> None:
     file = baseline(tmp_path, "tiny")
     before = file.read_bytes()

@@ -13,6 +13,9 @@ from editsuite.errors import BaselineError
 if TYPE_CHECKING:
     from editsuite.runs.calibration import Values, Variation
 
+#: Items from which on one more or less is allowed for, as `runs.calibration.tolerance` has it.
+LEAST_ITEMS = 10
+
 
 def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
     """Put tolerances into a baseline file; its values stay. Gives the number of tolerances.
@@ -42,6 +45,9 @@ def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
                 }
                 if any(v.kind != "base" for v in values):
                     _write_one(entry, values, f"{observation} of {name} in {file}")
+                    entry["tolerance"] = max(
+                        entry["tolerance"], _one_item(group["observations"], observation)
+                    )
                     written += 1
         held = {"schema": SCHEMA, "baselines": groups}
         write_text_atomically(file, json.dumps(held, indent=1) + "\n")
@@ -71,3 +77,14 @@ def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str
     noise = {kind: float(f"{size:.3g}") for kind, size in noise.items()} | earlier
     entry["tolerance"] = float(f"{room:.3g}")
     entry["noise"] = {kind: noise[kind] for kind in sorted(noise)}
+
+
+def _one_item(observations: Mapping[str, Any], name: str) -> float:
+    """What one item more or less makes of a retention: its score's tolerance allows for that."""
+    stem, _, last = name.rpartition(".")
+    if last != "retention" or int(observations[name]["n"]) < LEAST_ITEMS:
+        return 0.0
+    score, lost, won = (
+        float(observations[f"{stem}.{part}"]["value"]) for part in ("score", "lost", "won")
+    )
+    return float(f"{1 / (int(observations[name]['n']) * (score + lost - won)):.3g}")
