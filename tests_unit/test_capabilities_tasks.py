@@ -396,7 +396,7 @@ def test_a_right_answer_scored_beside_the_text_is_what_scoring_it_alone_gives(
     askers = [Asker(subset.task, subset.numbers) for subset in opened(key, source, 4)]
     together = ask_together(askers, engine())
     with monkeypatch.context() as patch:
-        patch.setattr(EngineLM, "_behind", lambda *_: [])
+        patch.setattr(EngineLM, "behind", lambda *_: [])
         alone = ask_together(askers, engine())
     for own, other in zip(together, alone, strict=True):
         assert [one.reply for one in own] == [one.reply for one in other]

@@ -13,7 +13,7 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from editsuite.cli import app
-from editsuite.commands.calibrate import write_tolerances
+from editsuite.commands.tolerances import write_tolerances
 from editsuite.errors import BaselineError
 from editsuite.runs import Case, Run, RunSettings
 from editsuite.runs.calibration import Variation
@@ -126,6 +126,38 @@ def test_without_a_measured_base_the_committed_value_is_it(tmp_path: Path) -> No
     entry = json.loads(file.read_text())["baselines"]["test_x[rome_noc-L1-n1]"]["observations"]
     assert entry[DRIFT]["noise"] == {"rounding": 0.25}
     assert entry[DRIFT]["tolerance"] == 0.5
+
+
+def test_noise_of_another_kind_is_kept_and_nothing_gets_narrower(tmp_path: Path) -> None:
+    file = baseline(tmp_path, "tiny")
+    name = "test_x[rome_noc-L1-n1]"
+
+    def entry() -> dict[str, object]:
+        held = json.loads(file.read_text())["baselines"][name]["observations"][DRIFT]
+        return {key: held[key] for key in ("tolerance", "noise")}
+
+    write_tolerances(file, {Variation("contexts", 1): {1: {DRIFT: 0.75}}})
+    wide = entry()["tolerance"]
+    write_tolerances(file, {Variation("rounding", 1): {1: {DRIFT: 0.5001}}})
+    assert entry()["tolerance"] == wide
+    assert entry()["noise"] == {"contexts": 0.177, "rounding": 0.0001}
+    write_tolerances(file, {Variation("rounding", 1): {1: {DRIFT: 99.0}}})
+    assert entry()["tolerance"] == 2 * 98.5
+
+
+def test_a_retention_has_room_for_one_item_as_its_score_has(tmp_path: Path) -> None:
+    """Of 40 items 30 were right before and 24 are: one more or less is one thirtieth."""
+    file = baseline(tmp_path, "tiny")
+    held = json.loads(file.read_text())
+    values = {"retention": 0.8, "score": 0.6, "lost": 0.2, "won": 0.05}
+    held["baselines"]["test_x[rome_noc-L1-n1]"]["observations"] = {
+        f"capability.code.{name}": {"value": value, "tolerance": 0.0, "n": 40, "unit": "ratio"}
+        for name, value in values.items()
+    }
+    file.write_text(json.dumps(held))
+    write_tolerances(file, {Variation("rounding", 1): {1: {"capability.code.retention": 0.8}}})
+    entries = json.loads(file.read_text())["baselines"]["test_x[rome_noc-L1-n1]"]["observations"]
+    assert entries["capability.code.retention"]["tolerance"] == pytest.approx(1 / 30, rel=0.01)
 
 
 def test_noise_that_is_no_number_is_refused(tmp_path: Path) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from editsuite.errors import BaselineError, OptionError
+from editsuite.errors import OptionError
 
 if TYPE_CHECKING:
     from editsuite.runs import Case, RunSettings
@@ -66,6 +64,7 @@ def calibrate(
     [bold]editsuite calibrate --method memit --context-seeds 1[/]
     """
     from editsuite.cards import cache_root, resolve_card
+    from editsuite.commands.tolerances import write_tolerances
     from editsuite.editors import method as method_of
     from editsuite.measures import measures
     from editsuite.runs import RunSettings, parse_batches, parse_counts, parse_layers
@@ -164,56 +163,3 @@ def _observe(
     from editsuite.runs.calibration import observe_variation
 
     return observe_variation(settings, case, names, variation)
-
-
-def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
-    """Put tolerances into a baseline file; its values stay. Gives the number of tolerances.
-
-    Numbers that were not calibrated (other counts, other checks) keep what they have. Where the
-    base was not measured, it is the committed value.
-
-    Raises:
-        BaselineError: the file is damaged, or a number is none in some variation.
-    """
-    from filelock import FileLock
-
-    from editsuite.files import write_text_atomically
-    from editsuite.plugin.baseline_file import SCHEMA, lock_of, read_file
-
-    written = 0
-    with FileLock(lock_of(file)):
-        groups = read_file(file)
-        for name, group in groups.items():
-            edits = name.rpartition("-n")[2].removesuffix("]")
-            for observation, entry in group["observations"].items():
-                values = {
-                    variation: by_count[int(edits)][observation]
-                    for variation, by_count in found.items()
-                    if edits.isdecimal() and observation in by_count.get(int(edits), {})
-                }
-                if any(v.kind != "base" for v in values):
-                    _write_one(entry, values, f"{observation} of {name} in {file}")
-                    written += 1
-        held = {"schema": SCHEMA, "baselines": groups}
-        write_text_atomically(file, json.dumps(held, indent=1) + "\n")
-    return written
-
-
-def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str) -> None:
-    from editsuite.runs.calibration import tolerance
-
-    spoilt = [str(v) for v, value in values.items() if not math.isfinite(value)]
-    if spoilt:
-        raise BaselineError(
-            f"{name} is no finite number under {spoilt[0]}, so its noise has no size; calibrate "
-            "fewer edits (--counts) or another layer"
-        )
-    measured = (value for v, value in values.items() if v.kind == "base")
-    base = next(measured, float(entry["value"]))
-    by_kind: dict[str, list[float]] = {}
-    for variation, value in values.items():
-        if variation.kind != "base":
-            by_kind.setdefault(variation.kind, []).append(value)
-    room, noise = tolerance(by_kind, base, int(entry["n"]), str(entry["unit"]))
-    entry["tolerance"] = float(f"{room:.3g}")
-    entry["noise"] = {kind: float(f"{noise[kind]:.3g}") for kind in sorted(noise)}

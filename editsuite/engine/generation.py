@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Required, TypedDict, Unpack
 
 import torch
-from torch import Tensor
 
 from editsuite.engine.batch import batches
-from editsuite.engine.decoding import Decoding
-from editsuite.engine.draft import drafts
+from editsuite.engine.continuing import ROWS, continued
 from editsuite.engine.follow import follow
 from editsuite.engine.memory import find_cached_tokens, shrinking
 from editsuite.engine.prefill import Filled, begin, prefill
 from editsuite.engine.row import Row, Stops
 from editsuite.engine.stack import DecoderStack
 from editsuite.engine.tree import LEAST_SHARED, below, prefix_tree
-
-#: Most rows that are continued together.
-ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -128,7 +123,7 @@ def write(
             left = {i: prompt for i, prompt in enumerate(prompts) if i not in done}
             held = find_cached_tokens(stack.loaded) * budget.tokens // whole
             waiting = _waiting(stack, left, asked, fresh, (budget.tokens, held))
-            for row in _continued(stack, waiting, left, most, held):
+            for row in continued(stack, waiting, left, most, held):
                 done[row.index] = Written(tuple(row.new), row.log_prob)
     return [done[i] for i in range(len(prompts))]
 
@@ -207,65 +202,3 @@ def _roots(stack: DecoderStack, prompts: Mapping[int, Sequence[int]]) -> list[Ro
     if alone:
         roots.append(Root(tuple(sorted(alone)), 0))
     return sorted(roots, key=lambda root: -max(len(prompts[i]) for i in root.members))
-
-
-def _continued(
-    stack: DecoderStack,
-    waiting: Iterator[tuple[list[Row], Filled]],
-    prompts: Mapping[int, Sequence[int]],
-    most: int,
-    held: int,
-) -> Iterator[Row]:
-    """Rows as they end; others take their place while there is room."""
-    decoding = Decoding(stack)
-    rows: list[Row] = []
-    ahead = next(waiting, None)
-    while ahead is not None or rows:
-        while ahead is not None and _fits(decoding, rows, ahead, held):
-            new, part = ahead
-            _take(stack, new, stack.logits(part.last)[:, None], [()] * len(new), most)
-            yield from (row for row in new if row.done)
-            left = [place for place, row in enumerate(new) if not row.done]
-            if left:
-                decoding.join(part, left)
-                rows += [new[place] for place in left]
-            ahead = next(waiting, None)
-        if not rows:
-            continue
-        texts = [[*prompts[row.index], *row.new] for row in rows]
-        room = most - 1 - max(len(row.new) for row in rows) if stack.ways.guess_repeats else 0
-        guessed = drafts(texts, room)
-        asked = [(row.new[-1], *guess) for row, guess in zip(rows, guessed, strict=True)]
-        logits = stack.logits(decoding.step(asked))
-        decoding.settle(_take(stack, rows, logits, guessed, most))
-        yield from (row for row in rows if row.done)
-        left = [place for place, row in enumerate(rows) if not row.done]
-        if len(left) < len(rows):
-            rows = [rows[place] for place in decoding.keep(left)]
-
-
-def _fits(
-    decoding: Decoding, rows: Sequence[Row], ahead: tuple[list[Row], Filled], held: int
-) -> bool:
-    new, part = ahead
-    number = len(rows) + len(new)
-    return not rows or (number <= ROWS and decoding.held_with(part, len(new)) <= held)
-
-
-def _take(
-    stack: DecoderStack,
-    rows: Sequence[Row],
-    logits: Tensor,
-    guessed: Sequence[Sequence[int]],
-    most: int,
-) -> list[int]:
-    """Take up what the model says; how many of the tokens that were run each row keeps."""
-    tokens: Sequence[Iterable[int]]
-    if rows[0].temperature == 0:
-        tokens = logits.argmax(dim=-1).tolist()
-    else:  # drawn when asked for, so that no draw is spent on a guess
-        tokens = [map(row.drawn, own) for row, own in zip(rows, logits, strict=True)]
-    return [
-        row.take(stack, own, guess, most)
-        for row, own, guess in zip(rows, tokens, guessed, strict=True)
-    ]

@@ -11,19 +11,17 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import torch
 
 from editsuite.engine.scoring import Continuation, score
 from editsuite.engine.stack import DecoderStack
-from editsuite.errors import MeasureError, OptionError
+from editsuite.errors import MeasureError
 
 try:
-    from lm_eval.api.model import TemplateLM
-    from lm_eval.models import utils as recipes
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
     from editsuite.engine.ask import MAX_GEN_TOKS, Ask, new_texts, seeds_of
+    from editsuite.engine.tokenized import TokenizedLM
 except ImportError as error:
     raise MeasureError(
         f"lm-eval's tasks need the extra `capabilities`, which cannot be imported ({error}); "
@@ -31,7 +29,7 @@ except ImportError as error:
     ) from error
 
 
-class EngineLM(TemplateLM):  # type: ignore[misc]  # lm-eval comes without types
+class EngineLM(TokenizedLM):
     """A model in its present state, for ``lm_eval.simple_evaluate(model=EngineLM(stack))``.
 
     It differs from ``HFLM`` where the engine does: log-probabilities are float32 whatever the
@@ -60,68 +58,24 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # lm-eval comes without types
         token_budget: int | None = None,
         chat_template_args: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        loaded = stack.loaded
+        super().__init__(
+            loaded.tokenizer,
+            loaded.card.name,
+            max_length or loaded.card.context_length,
+            add_bos_token=add_bos_token,
+            prefix_token_id=prefix_token_id,
+            chat_template_args=chat_template_args,
+        )
         self.stack = stack
-        self.tokenizer: Any = stack.loaded.tokenizer
-        self.max_length = max_length or stack.loaded.card.context_length
         self.max_gen_toks = MAX_GEN_TOKS
-        self._add_bos_token = add_bos_token
-        self._prefix_token_id = prefix_token_id
         self._seed = seed
         self._token_budget = token_budget
-        self._chat_template_args = dict(chat_template_args or {})
-
-    @property
-    def eot_token_id(self) -> int:
-        """The end token."""
-        return int(self.tokenizer.eos_token_id)
-
-    @property
-    def prefix_token_id(self) -> int:
-        """What stands before the first token of a text without context."""
-        if self._prefix_token_id is not None:
-            return self._prefix_token_id
-        begin = self.tokenizer.bos_token_id
-        return self.eot_token_id if begin is None else int(begin)
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.stack.device
-
-    @property
-    def tokenizer_name(self) -> str:
-        """What lm-eval's cache of requests knows the chat template by."""
-        return str(self.tokenizer.name_or_path).replace("/", "__")
-
-    def tok_encode(
-        self, string: str, add_special_tokens: bool | None = None, **_: object
-    ) -> list[int]:
-        """Token ids of a text; no BOS comes before a text that begins with it."""
-        if add_special_tokens is None:
-            begin = self.tokenizer.decode(self.prefix_token_id)
-            begun = recipes.has_bos_prefix(string, begin)
-            add_special_tokens = False if begun else self._add_bos_token
-        return self._ids(string, add_special_tokens)
-
-    def tok_decode(self, tokens: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Text of token ids."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=skip_special_tokens))
-
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """A conversation as text; without its system turn where the template refuses that."""
-        options = {
-            "tokenize": False,
-            "add_generation_prompt": add_generation_prompt,
-            "continue_final_message": not add_generation_prompt,
-        } | self._chat_template_args
-        try:
-            return str(self.tokenizer.apply_chat_template(chat_history, **options))
-        except jinja2.exceptions.TemplateError:
-            others = [turn for turn in chat_history if turn["role"] != "system"]
-            return str(self.tokenizer.apply_chat_template(others, **options))
 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: object
@@ -213,12 +167,13 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # lm-eval comes without types
         asked = [request.args for request in requests]
         asks = [Ask.of(settings, end) for _, settings in asked]
         prompts = [
-            self._prompt(context, ask) for (context, _), ask in zip(asked, asks, strict=True)
+            self.prompt(context, ask.max_new_tokens)
+            for (context, _), ask in zip(asked, asks, strict=True)
         ]
         follow = {
             index: target
             for index, text in enumerate(continuations)
-            if text and (target := self._behind(asked[index][0], text, prompts[index]))
+            if text and (target := self.behind(asked[index][0], text, prompts[index]))
         }
         seeds = seeds_of(asked, self._seed)
         found = new_texts(self.stack, asks, prompts, follow, seeds, self._token_budget)
@@ -226,29 +181,3 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # lm-eval comes without types
             self.cache_hook.add_partial("generate_until", args, one.text)
         scores = [one.log_prob if i in follow else None for i, one in enumerate(found)]
         return [one.text for one in found], scores
-
-    def _behind(self, context: str, text: str, prompt: Sequence[int]) -> list[int]:
-        """A continuation's tokens, where the context's are exactly the prompt's."""
-        if not context:
-            return []
-        before, target = self._encode_pair(context, text)
-        fits = len(before) + len(target) <= self.max_length
-        return list(target) if fits and list(before) == list(prompt) else []
-
-    def _prompt(self, context: str, ask: Ask) -> list[int]:
-        room = self.max_length - ask.max_new_tokens
-        if room <= 0:
-            raise OptionError(
-                f"{ask.max_new_tokens} new tokens leave no room for a context in the "
-                f"{self.max_length} of model {self.stack.loaded.card.name!r}; mend the task's "
-                "max_gen_toks"
-            )
-        # HFLM looks for another mark here than it does where it scores.
-        begun = recipes.has_bos_prefix(context, self.tokenizer.bos_token)
-        ids = self._ids(context, False if begun else self._add_bos_token)
-        return ids[-room:] or [self.prefix_token_id]
-
-    def _ids(self, text: str, special: bool | None) -> list[int]:
-        options = {} if special is None else {"add_special_tokens": special}
-        ids: list[int] = self.tokenizer.encode(text, **options)
-        return ids

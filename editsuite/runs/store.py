@@ -15,7 +15,7 @@ from editsuite.files import write_text_atomically
 #: Packages whose code decides what a look sees.
 _DECISIVE = ("editsuite.engine", "editsuite.measures", "editsuite.facts/targets.py")
 #: Modules in them that no measure uses: the engine's face towards lm-eval.
-_ASIDE = ("harness.py", "ask.py")
+_ASIDE = ("harness.py", "ask.py", "tokenized.py")
 
 
 def look_code() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import MeasureError, OptionError
 from editsuite.measures.capabilities.quiet import quiet
+from editsuite.measures.capabilities.replies import reply
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -113,8 +113,8 @@ class Asker:
     def _scored(
         self, instances: Sequence[Instance], replies: Sequence[Any]
     ) -> Iterator[tuple[int, tuple[dict[str, float], str]]]:
-        for instance, reply in zip(instances, replies, strict=True):
-            instance.resps, instance.filtered_resps = [reply], {}
+        for instance, given in zip(instances, replies, strict=True):
+            instance.resps, instance.filtered_resps = [given], {}
         self._task.apply_filters()
         for doc, group in groupby(instances, key=lambda instance: int(instance.doc_id)):
             own = list(group)
@@ -164,7 +164,7 @@ class Asker:
 def ask_together(askers: Sequence[Asker], lm: EngineLM) -> list[tuple[Answer, ...]]:
     """Ask the items of several tasks at once, so that texts of all are written together."""
     asked = [asker.requests() for asker in askers]
-    _reply(lm, [instance for own in asked for instance in own])
+    reply(lm, [instance for own in asked for instance in own])
     return [asker.answers(lm, own) for asker, own in zip(askers, asked, strict=True)]
 
 
@@ -190,42 +190,6 @@ def _answer(doc: int, gold: float, times: Sequence[tuple[dict[str, float], str]]
     (first, reply), *others = times
     scores = {name: fmean(scores[name] for scores, _ in times) for name in first}
     return Answer(doc, scores, gold, reply, tuple(text for _, text in others))
-
-
-def _reply(lm: EngineLM, instances: Sequence[Instance]) -> None:
-    from editsuite.engine.harness import EngineLM
-
-    left = list(instances)
-    if isinstance(lm, EngineLM):
-        left = _reply_together(lm, instances)
-    for kind in sorted({instance.request_type for instance in left}):
-        own = [instance for instance in left if instance.request_type == kind]
-        for instance, answer in zip(own, getattr(lm, kind)(own, disable_tqdm=True), strict=True):
-            instance.resps, instance.filtered_resps = [answer], {}
-
-
-def _reply_together(lm: EngineLM, instances: Sequence[Instance]) -> list[Instance]:
-    """Have texts written, and right answers scored behind the same contexts; gives what is left."""
-    written = [one for one in instances if one.request_type == "generate_until"]
-    waiting: dict[str, list[Instance]] = defaultdict(list)
-    others = []
-    for one in instances:
-        if one.request_type == "loglikelihood":
-            waiting[one.args[0]].append(one)
-        elif one.request_type != "generate_until":
-            others.append(one)
-    behind = [waiting[one.args[0]].pop() if waiting[one.args[0]] else None for one in written]
-    continuations = [None if one is None else one.args[1] for one in behind]
-    texts, scores = lm.generate_and_score(written, continuations)
-    left = [*others, *(one for rest in waiting.values() for one in rest)]
-    for instance, text, right, log_prob in zip(written, texts, behind, scores, strict=True):
-        instance.resps, instance.filtered_resps = [text], {}
-        if right is not None and log_prob is None:
-            left.append(right)
-        elif right is not None:
-            # Whether greedy decoding would give it is not looked at.
-            right.resps, right.filtered_resps = [(log_prob, False)], {}
-    return left
 
 
 def _length(lm: EngineLM, args: tuple[Any, ...]) -> int:

@@ -20,6 +20,7 @@ _DECISIVE = (
     "editsuite.sandbox.inside",
     "editsuite.engine/harness.py",
     "editsuite.engine/ask.py",
+    "editsuite.engine/tokenized.py",
 )
 
 
