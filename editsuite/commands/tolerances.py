@@ -13,9 +13,6 @@ from editsuite.errors import BaselineError
 if TYPE_CHECKING:
     from editsuite.runs.calibration import Values, Variation
 
-#: Items from which on one more or less is allowed for, as `runs.calibration.tolerance` has it.
-LEAST_ITEMS = 10
-
 
 def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
     """Put tolerances into a baseline file; its values stay. Gives the number of tolerances.
@@ -81,6 +78,8 @@ def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str
 
 def _one_item(observations: Mapping[str, Any], name: str) -> float:
     """What one item more or less makes of a retention: its score's tolerance allows for that."""
+    from editsuite.runs.calibration import LEAST_ITEMS
+
     stem, _, last = name.rpartition(".")
     if last != "retention" or int(observations[name]["n"]) < LEAST_ITEMS:
         return 0.0

@@ -92,6 +92,18 @@ def observe_variation(
     }
 
 
+#: Items from which on one more or less is allowed for.
+LEAST_ITEMS = 10
+#: What another order of the same float32 sums may move, by unit: about ten times what was seen on
+#: the unedited default model. Of nats it is the number itself, of the others a share of the value.
+ARITHMETIC: Mapping[str, float] = {
+    "nats": 1e-5,
+    "perplexity": 1e-6,
+    "ratio": 1e-6,
+    "correlation": 1e-8,
+}
+
+
 def tolerance(
     kind_values: Mapping[str, Sequence[float]], base: float, n: int, unit: str
 ) -> tuple[float, dict[str, float]]:
@@ -101,7 +113,7 @@ def tolerance(
     interval ``t s sqrt(1 + 1/k)`` of k draws. Threads, batch sizes and other last bits are a
     few fixed ways to do the same arithmetic, their largest deviation counts twice. A share of ten
     or more items also gets one item: a near tie may fall the other way on a processor that was
-    not tried.
+    not tried. No tolerance is less than what another order of sums may move (`ARITHMETIC`).
 
     Args:
         kind_values: the values of every variation, by kind.
@@ -110,7 +122,8 @@ def tolerance(
         unit: its unit.
     """
     noise: dict[str, float] = {}
-    room = [1 / n if unit == "share" and n >= 10 else 0.0]
+    room = [1 / n if unit == "share" and n >= LEAST_ITEMS else 0.0]
+    room.append(ARITHMETIC.get(unit, 0.0) * (1.0 if unit == "nats" else abs(base)))
     for kind, values in kind_values.items():
         if kind == "contexts":
             draws = [base, *values]
