@@ -58,8 +58,8 @@ def _word(name: str, meaning: str, source: str) -> Column:
     return Column(name, "word", meaning, "text", source)
 
 
-def _score(name: str, meaning: str, items: int) -> Column:
-    return Column(name, "number", meaning, "percent", "Table 6, appendix B", "higher", items)
+def _score(name: str, meaning: str, items: int, source: str = "Table 6, appendix B") -> Column:
+    return Column(name, "number", meaning, "percent", source, "higher", items)
 
 
 def _recall(name: str, meaning: str) -> Column:
@@ -74,6 +74,8 @@ def _flow(name: str, meaning: str) -> Column:
     return Column(name, "number", meaning, "share", "appendix E.2, equations 5 to 8")
 
 
+_SUBSETS = "Tables 1 and 6, appendix B"
+
 _ALL = (
     _setting("model", "the model that was edited, by the name of its card", "text", "section 4"),
     _setting("method", "editing method; `base` is the unedited model", "text", "section 4"),
@@ -84,13 +86,20 @@ _ALL = (
     _setting("sample", "which of four samples of 100 facts", "text", "appendix D.6"),
     _setting("attention_layer", "layer whose attention is looked at", "layer", "appendix E.2"),
     _setting("benchmark", "the dataset", "text", "Table 6"),
-    _score("mmlu", "MMLU: mean accuracy over subjects, option of least perplexity", 15691),
+    _score(
+        "mmlu", "MMLU: mean accuracy over subjects, option of least perplexity", 15691, _SUBSETS
+    ),
     _score("mbpp", "MBPP: programs that pass", 500),
     _score("math", "MATH: accuracy of written answers", 5000),
-    _score("bbh", "BBH: mean accuracy over tasks of written answers", 6511),
-    _score("tydiqa", "TyDiQA: mean F1 over languages", 6322),
+    _score("bbh", "BBH: mean accuracy over tasks of written answers", 6511, _SUBSETS),
+    _score("tydiqa", "TyDiQA: mean F1 over languages", 6322, _SUBSETS),
     _score("c3", "C3: accuracy of written answers", 1825),
-    _score("commonsense_qa", "CommonsenseQA: accuracy of the first written token", 1221),
+    _score(
+        "commonsense_qa",
+        "CommonsenseQA: accuracy of the first written token",
+        1221,
+        "Table 6, section 7.3",
+    ),
     _score("axb", "SuperGLUE AX-b: accuracy of written answers", 1104),
     Column("average", "number", "mean of the eight benchmarks", "percent", "Table 1", "higher"),
     _recall("sequential_reliability", "right answers to all facts edited so far"),
