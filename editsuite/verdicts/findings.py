@@ -6,7 +6,6 @@ baseline keeps what was found, so that a change of it is seen.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Literal
 
 from editsuite.errors import BaselineError
 from editsuite.measures.observation import Observation, exact
+from editsuite.verdicts.paper import read_table
 
 Kept = Literal["retained", "lost", "undecided"]
 
@@ -66,19 +66,18 @@ def table_1(file: Path, method: str, edits: int, margin: float = MARGIN) -> tupl
     Raises:
         BaselineError: the file cannot be read as the table.
     """
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            rows = {(row["method"], int(row["edits"])): row for row in csv.DictReader(lines)}
-        base = {name: float(rows["base", 0][column]) for name, column in TABLE_1.items()}
-        row = rows.get((method, edits))
-        if row is None:
-            return ()
-        shares = {name: float(row[column]) / base[name] for name, column in TABLE_1.items()}
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise BaselineError(
-            f"{file}: cannot be read as the paper's Table 1 ({type(error).__name__}: {error}); "
-            "take the file from the repository again"
-        ) from error
+    table = read_table(1, file)
+    if not table.find(method=method, edits=edits):
+        return ()
+    shares = {}
+    for name, column in TABLE_1.items():
+        base = table.cell(column, method="base", edits=0).value
+        if not base:
+            raise BaselineError(
+                f"{file}: {column} of the unedited model is 0, and nothing of it can be lost; "
+                "take the file from the repository again"
+            )
+        shares[name] = table.cell(column, method=method, edits=edits).value / base
     # The table gives no intervals: its numbers are taken for exact.
     return tuple(Claim(name, r, status(r, r, margin)) for name, r in shares.items())
 
