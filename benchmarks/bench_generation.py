@@ -27,16 +27,14 @@ from benchmarks.bench import (
     Model,
     Repeats,
     Reports,
-    Side,
     Threads,
     named,
     open_bench,
     open_model,
     start,
 )
-from benchmarks.choices import DATA, data_folder, engine_lm, rival_lm
+from benchmarks.choices import DATA, data_folder, fresh_engine, rival, rival_lm
 from editsuite.cards import LoadedModel
-from editsuite.engine import DecoderStack
 from editsuite.measures.capabilities.asking import Asker
 from editsuite.measures.capabilities.benchmark import benchmark_of
 from editsuite.measures.capabilities.sources import LocalFiles
@@ -50,20 +48,10 @@ NAME, KEY, TARGET = "generation", "math.generation", 4.0
 BATCH_SIZES = (1, 4, 8)
 
 
-def write(lm: LM, requests: Sequence[Instance]) -> list[str]:
+def write(lm: LM, requests: list[Instance]) -> list[str]:
     """The call that is timed."""
-    texts: list[str] = lm.generate_until(list(requests), disable_tqdm=True)
+    texts: list[str] = lm.generate_until(requests, disable_tqdm=True)
     return texts
-
-
-def ours(loaded: LoadedModel, requests: Sequence[Instance]) -> Side:
-    """Our side with a stack of its own for each repeat."""
-    return Side(lambda _: partial(write, engine_lm(DecoderStack(loaded)), requests))
-
-
-def rival(loaded: LoadedModel, requests: Sequence[Instance], size: int) -> Side:
-    """The other side."""
-    return Side(lambda _: partial(write, rival_lm(loaded, size), requests))
 
 
 def same_texts(ours: Sequence[str], theirs: Sequence[str]) -> Compared:
@@ -73,12 +61,12 @@ def same_texts(ours: Sequence[str], theirs: Sequence[str]) -> Compared:
 
 
 def best_batch_size(
-    bench: Bench, loaded: LoadedModel, requests: Sequence[Instance], settings: dict[str, Any]
+    bench: Bench, loaded: LoadedModel, requests: list[Instance], settings: dict[str, Any]
 ) -> dict[str, Any]:
     """The rival's fastest batch size on the same items."""
 
     def tried(size: int) -> float:
-        seconds, _ = bench.timed(rival(loaded, requests, size), 0)
+        seconds, _ = bench.timed(rival(rival_lm(loaded, size), requests, write), 0)
         return float(seconds)
 
     found = {
@@ -106,7 +94,11 @@ def main(
         bench.console.print(f"bench_generation: no folder math of the dataset; set {DATA}")
         return
     (subset,) = open_benchmark(benchmark_of(KEY), LocalFiles(folder.parent), items)
-    asked = [r for r in Asker(subset.task, subset.numbers).requests() if "until" in str(r.args[1])]
+    asked = [
+        one
+        for one in Asker(subset.task, subset.numbers).requests()
+        if one.request_type == "generate_until"
+    ]
     settings = {"model": loaded.digest, "items": [r.args[0] for r in asked]}
     batch = best_batch_size(bench, loaded, asked, settings)
     bench.run(
@@ -114,8 +106,8 @@ def main(
             name=named(f"{NAME}-math", loaded),
             target=TARGET,
             n=len(asked),
-            ours=ours(loaded, asked),
-            rival=rival(loaded, asked, batch["batch_size"]),
+            ours=fresh_engine(loaded, asked, write),
+            rival=rival(rival_lm(loaded, batch["batch_size"]), asked, write),
             compare=same_texts,
             settings={**settings, "batch_size": batch["batch_size"]},
             details={

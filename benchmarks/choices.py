@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -174,14 +174,20 @@ def rival_lm(loaded: LoadedModel, batch_size: int) -> LM:
     return HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch_size)
 
 
-def fresh_engine(loaded: LoadedModel, requests: list[Instance]) -> Side:
+def fresh_engine(
+    loaded: LoadedModel,
+    requests: list[Instance],
+    call: Callable[[LM, list[Instance]], Any] = ask,
+) -> Side:
     """Our side with a stack of its own for each repeat, so that nothing is left of the last."""
-    return Side(lambda _: partial(ask, engine_lm(DecoderStack(loaded)), requests))
+    return Side(lambda _: partial(call, engine_lm(DecoderStack(loaded)), requests))
 
 
-def rival(lm: LM, requests: list[Instance]) -> Side:
+def rival(
+    lm: LM, requests: list[Instance], call: Callable[[LM, list[Instance]], Any] = ask
+) -> Side:
     """The other side."""
-    return Side(lambda _: partial(ask, lm, requests))
+    return Side(lambda _: partial(call, lm, requests))
 
 
 def best_batch_size(

@@ -9,7 +9,6 @@ computes nothing: what stands in the baselines is what a run was held against.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from benchmarks.committed import (
 )
 from benchmarks.table import row
 from editsuite.cards import resolve_card
+from editsuite.verdicts.cells import Number
+from editsuite.verdicts.paper import read_table
 
 PAGE = ROOT / "docs" / "methods" / "README.md"
-PAPER = ROOT / "baselines" / "paper" / "table-2.csv"
 BEGIN, END = "<!-- table 2: begin -->", "<!-- table 2: end -->"
 COUNTS = (1, 10, 20, 100)
 SCORES = tuple(
@@ -56,13 +56,14 @@ def scores(held: Mapping[str, float], mode: str) -> Scores:
 
 def paper() -> dict[tuple[str, int], Scores]:
     """The paper's Table 2, as printed."""
-    with PAPER.open(encoding="utf-8", newline="") as file:
-        return {
-            (line["method"], int(line["edits"])): {
-                (scope, part): line[f"{scope}_{part}"] for scope, part in SCORES
-            }
-            for line in csv.DictReader(file)
+    return {
+        (str(line.settings["method"]), int(line.settings["edits"])): {
+            (scope, part): str(found.exact)
+            for scope, part in SCORES
+            if isinstance(found := line.numbers[f"{scope}_{part}"], Number)
         }
+        for line in read_table(2).rows
+    }
 
 
 def table(folder: Path, mode: str) -> list[str]:

@@ -293,3 +293,11 @@ def test_what_is_asked_besides_is_what_scoring_gives(
     expected = iter([sum(one.log_probs) for one in scored])
     for one, target in zip(written, asked, strict=True):
         assert one.log_prob == pytest.approx(next(expected) if target else 0.0, abs=1e-4)
+
+
+def test_what_is_asked_besides_is_scored_where_no_token_is_added() -> None:
+    stack, target = stack_of("llama"), tuple(b" sat")
+    (one,) = write(stack, PROMPTS[:1], [target], max_new_tokens=0)
+    (scored,) = score(stack, [Continuation(PROMPTS[0], target)])
+    assert one.tokens == ()
+    assert one.log_prob == pytest.approx(sum(scored.log_probs), abs=1e-4)

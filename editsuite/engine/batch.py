@@ -33,8 +33,16 @@ def pad(sequences: Sequence[Sequence[int]], device: torch.device, *, left: bool)
         place = slice(width - len(sequence), width) if left else slice(0, len(sequence))
         ids[row, place] = torch.tensor(sequence, dtype=torch.long)
         real[row, place] = True
-    positions = (real.long().cumsum(dim=1) - 1).clamp(min=0)
-    return PaddedBatch(ids.to(device), real.to(device), positions.to(device))
+    return PaddedBatch(ids.to(device), real.to(device), positions_of(real).to(device))
+
+
+def positions_of(real: Tensor) -> Tensor:
+    """Position of each column's token in its own row, ``[rows, width]``; padding has any.
+
+    Args:
+        real: ``[rows, width]`` bool, false at padding.
+    """
+    return (real.long().cumsum(dim=1) - 1).clamp(min=0)
 
 
 def batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:

@@ -20,7 +20,6 @@ def continued(
     stack: DecoderStack,
     waiting: Iterator[tuple[list[Row], Filled]],
     prompts: Mapping[int, Sequence[int]],
-    most: int,
     held: int,
 ) -> Iterator[Row]:
     """Rows as they end; others take their place while there is room.
@@ -29,7 +28,6 @@ def continued(
         stack: the model in its present state.
         waiting: prompts that were run, with their rows; taken when there is room.
         prompts: token ids by index.
-        most: new tokens of one row.
         held: tokens whose keys and values may be held.
     """
     decoding = Decoding(stack)
@@ -38,7 +36,7 @@ def continued(
     while ahead is not None or rows:
         while ahead is not None and _fits(decoding, rows, ahead, held):
             new, part = ahead
-            _take(stack, new, stack.logits(part.last)[:, None], [()] * len(new), most)
+            _take(stack, new, stack.logits(part.last)[:, None], [()] * len(new))
             yield from (row for row in new if row.done)
             left = [place for place, row in enumerate(new) if not row.done]
             if left:
@@ -48,11 +46,11 @@ def continued(
         if not rows:
             continue
         texts = [[*prompts[row.index], *row.new] for row in rows]
-        room = most - 1 - max(len(row.new) for row in rows) if stack.ways.guess_repeats else 0
+        room = min(row.most - len(row.new) for row in rows) - 1 if stack.ways.guess_repeats else 0
         guessed = drafts(texts, room)
         asked = [(row.new[-1], *guess) for row, guess in zip(rows, guessed, strict=True)]
         logits = stack.logits(decoding.step(asked))
-        decoding.settle(_take(stack, rows, logits, guessed, most))
+        decoding.settle(_take(stack, rows, logits, guessed))
         yield from (row for row in rows if row.done)
         left = [place for place, row in enumerate(rows) if not row.done]
         if len(left) < len(rows):
@@ -72,7 +70,6 @@ def _take(
     rows: Sequence[Row],
     logits: Tensor,
     guessed: Sequence[Sequence[int]],
-    most: int,
 ) -> list[int]:
     """Take up what the model says; how many of the tokens that were run each row keeps."""
     tokens: Sequence[Iterable[int]]
@@ -81,6 +78,5 @@ def _take(
     else:  # drawn when asked for, so that no draw is spent on a guess
         tokens = [map(row.drawn, own) for row, own in zip(rows, logits, strict=True)]
     return [
-        row.take(stack, own, guess, most)
-        for row, own, guess in zip(rows, tokens, guessed, strict=True)
+        row.take(stack, own, guess) for row, own, guess in zip(rows, tokens, guessed, strict=True)
     ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from editsuite.engine.batch import positions_of
 from editsuite.engine.grouped import grouped
 from editsuite.engine.mask import causal_mask
 from editsuite.engine.prefill import Filled
@@ -40,9 +41,8 @@ class Decoding:
         """Add some of the prompts that were run, behind the rows there are."""
         self._room.join(part.cache, rows)
         real = part.real[list(rows)]
-        places = (real.long().cumsum(dim=1) - 1).clamp(min=0)
         self._real = _at_the_right(self._real, real)
-        self._places = _at_the_right(self._places, places)
+        self._places = _at_the_right(self._places, positions_of(real))
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drop the sequences that are finished.

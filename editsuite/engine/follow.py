@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from editsuite.engine.batch import PaddedBatch, pad
+from editsuite.engine.batch import PaddedBatch, pad, positions_of
 from editsuite.engine.grouped import grouped
 from editsuite.engine.mask import causal_mask
 from editsuite.engine.prefill import Filled
+from editsuite.engine.scoring import ROWS
 from editsuite.engine.stack import DecoderStack
-
-#: Rows of logits held at once.
-ROWS = 256
 
 
 def follow(
@@ -46,7 +44,7 @@ def follow(
 
 def _run(stack: DecoderStack, part: Filled, padded: PaddedBatch) -> Tensor:
     real = torch.cat([part.real, padded.real], dim=1)
-    places = (real.long().cumsum(dim=1) - 1).clamp(min=0)
+    places = positions_of(real)
     width = padded.ids.shape[1]
     positions = places[:, -width:]
     with grouped(stack.loaded.model):

@@ -97,7 +97,7 @@ def write(
 ) -> list[Written]:
     """Continue token sequences, and score given continuations of the same prompts besides.
 
-    A prompt is run once for both. Where no token is to be added nothing is scored either.
+    A prompt is run once for both.
 
     Args:
         stack: the model in its present state.
@@ -112,8 +112,7 @@ def write(
         EngineError: memory runs out even for one prompt at a time.
     """
     _check(len(prompts), settings)
-    most = settings["max_new_tokens"]
-    if most == 0:
+    if settings["max_new_tokens"] == 0 and not asked:
         return [Written(())] * len(prompts)
     fresh = _rows(stack, len(prompts), settings)
     done: dict[int, Written] = {}
@@ -123,7 +122,7 @@ def write(
             left = {i: prompt for i, prompt in enumerate(prompts) if i not in done}
             held = find_cached_tokens(stack.loaded) * budget.tokens // whole
             waiting = _waiting(stack, left, asked, fresh, (budget.tokens, held))
-            for row in continued(stack, waiting, left, most, held):
+            for row in continued(stack, waiting, left, held):
                 done[row.index] = Written(tuple(row.new), row.log_prob)
     return [done[i] for i in range(len(prompts))]
 
@@ -139,11 +138,12 @@ def _check(number: int, settings: Settings) -> None:
 def _rows(stack: DecoderStack, number: int, settings: Settings) -> Callable[[int], Row]:
     """Gives each prompt's row, with nothing written yet."""
     strings, seeds = settings.get("stop_strings"), settings.get("seeds")
-    heat, top_k = settings.get("temperature", 0.0), settings.get("top_k")
+    most, heat = settings["max_new_tokens"], settings.get("temperature", 0.0)
+    top_k = settings.get("top_k")
     hidden = frozenset(stack.loaded.tokenizer.all_special_ids) if strings else frozenset()
     ends = frozenset(settings.get("stop_ids", ()))
     stops = [Stops(ends, tuple(strings[i]) if strings else (), hidden) for i in range(number)]
-    return lambda i: Row(i, stops[i], heat, top_k, seeds[i] if seeds else None)
+    return lambda i: Row(i, stops[i], most, heat, top_k, seeds[i] if seeds else None)
 
 
 def _waiting(

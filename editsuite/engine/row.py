@@ -48,6 +48,7 @@ class Row:
     Attributes:
         index: of its prompt.
         stops: what ends it.
+        most: new tokens at which it ends.
         temperature: 0 takes the likeliest token.
         top_k: draw among the k likeliest tokens only.
         seed: of its draws.
@@ -58,6 +59,7 @@ class Row:
 
     index: int
     stops: Stops
+    most: int
     temperature: float = 0.0
     top_k: int | None = None
     seed: int | None = None
@@ -66,6 +68,7 @@ class Row:
     done: bool = False
 
     def __post_init__(self) -> None:
+        self.done = self.most == 0
         self._draws = torch.Generator()
         if self.seed is not None:
             self._draws.manual_seed(self.seed)
@@ -79,26 +82,25 @@ class Row:
             scaled = scaled.masked_fill(scaled < threshold, -torch.inf)
         return int(torch.multinomial(torch.softmax(scaled, dim=-1), 1, generator=self._draws))
 
-    def take(
-        self, stack: DecoderStack, tokens: Iterable[int], guessed: Sequence[int], most: int
-    ) -> int:
+    def take(self, stack: DecoderStack, tokens: Iterable[int], guessed: Sequence[int]) -> int:
         """Take tokens for as long as they are the guessed ones.
 
         Args:
             stack: the model.
             tokens: what the model says after the last token and after each guess.
             guessed: tokens the model was run on besides the last one.
-            most: new tokens at which the sequence ends.
 
         Returns:
             How many of the tokens that were run stand in the sequence.
         """
+        if self.done:
+            return 0
         for number, token in enumerate(tokens, start=1):
             if token in self.stops.ids:
                 self.done = True
                 break
             self.new.append(token)
-            self.done = len(self.new) >= most or self.stops.within(stack, self.new)
+            self.done = len(self.new) >= self.most or self.stops.within(stack, self.new)
             if self.done or number > len(guessed) or token != guessed[number - 1]:
                 break
         return number
