@@ -107,9 +107,20 @@ class Baseline:
     file: Path
     case: str
 
-    def has(self, check: Check, edits: int) -> bool:
-        """Whether the check has a group after so many edits."""
-        return check.group(self.case, edits) in read_file(self.file)
+    def only(self, checks: Sequence[Check], edits: int) -> list[Check]:
+        """The checks that have baselines after so many edits.
+
+        Raises:
+            OptionError: none has, so that nothing could fail.
+        """
+        groups = read_file(self.file)
+        held = [check for check in checks if check.group(self.case, edits) in groups]
+        if not held:
+            raise OptionError(
+                f"{self.file} holds nothing of {self.case} after {edits} edits for these checks; "
+                "ask for other checks, or for counts that have baselines (--counts)"
+            )
+        return held
 
     def held(
         self, check: Check, edits: int, observed: Mapping[str, Observation]
@@ -127,6 +138,18 @@ class Baseline:
             )
         own = {n: o.value for n, o in observed.items() if n.startswith(check.prefix)}
         return compare(own, expected_of(groups[name], self.file))
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read ``1,2``.
+
+    Raises:
+        OptionError: it is no such list.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise OptionError(f"{text!r} is no list of whole numbers above 0, such as 1,2")
+    return [int(word) for word in words]
 
 
 def baseline_of(folder: Path, card: str, base: str, case: Case) -> Baseline:

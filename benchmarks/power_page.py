@@ -1,4 +1,4 @@
-"""The tables of ``docs/power.md``: which spoilt editor is caught by what, and which honest is not."""
+"""The tables of ``docs/power.md``: what catches which spoilt editor, and that no honest one is."""
 
 from __future__ import annotations
 

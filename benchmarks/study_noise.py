@@ -25,11 +25,11 @@ from rich.console import Console
 
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, start
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
-from benchmarks.gate import Check, baseline_of, chosen_checks, observe
+from benchmarks.gate import Check, baseline_of, chosen_checks, observe, whole_numbers
 from benchmarks.noise_page import PAGE, write_page
 from benchmarks.reordered import Reordered
 from editsuite.cards import cache_root
-from editsuite.commands.calibrate import _end_with_parent, _ints
+from editsuite.commands.calibrate import end_with_parent
 from editsuite.editors import method
 from editsuite.files import sha256_of, write_text_atomically
 from editsuite.plugin.baseline_file import jsonable
@@ -96,7 +96,7 @@ def repeated(
     (case,) = cases_of(settings, run.card, method(name))
     baseline = baseline_of(baselines, run.card.name, name, case)
     for edits in settings.counts:
-        held = [check for check in checks if baseline.has(check, edits)]
+        held = baseline.only(checks, edits)
         observed = observe(run, case, edits, held)
         counts[str(edits)] = {
             "verdicts": {c.name: verdict(baseline.held(c, edits, observed)) for c in held},
@@ -168,9 +168,9 @@ def main(
         )
         asked = chosen_checks("", capabilities=capabilities)
         work = partial(repeated, settings, method, asked, baselines)
-        tried = repeats(number, _ints(threads), _ints(budgets), rounding)
+        tried = repeats(number, whole_numbers(threads), whole_numbers(budgets), rounding)
         spawning = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=end_with_parent) as pool:
             for done in as_completed([pool.submit(work, repeat) for repeat in tried]):
                 keep(path, done.result())
                 console.print(f"repeat {done.result()['repeat']}", highlight=False)

@@ -33,9 +33,9 @@ from benchmarks.spoilt.entrants import ENTRANTS, chosen
 from benchmarks.spoilt.promises import broken
 from editsuite.cards import cache_root
 from editsuite.chains import requests_digest
-from editsuite.commands.calibrate import _end_with_parent
+from editsuite.commands.calibrate import end_with_parent
 from editsuite.editors import Method
-from editsuite.errors import EditsuiteError, OptionError
+from editsuite.errors import EditError, OptionError
 from editsuite.files import sha256_of, write_text_atomically
 from editsuite.plugin.baseline_file import jsonable
 from editsuite.runs import Case, Run, RunSettings, parse_counts
@@ -114,10 +114,10 @@ def state(
 
     An editor that raises fails every check, as it would under pytest; what it said is kept.
     """
-    held = [check for check in checks if baseline.has(check, edits)]
+    held = baseline.only(checks, edits)
     try:
         observed = observe(run, case, edits, held)
-    except (EditsuiteError, ArithmeticError, RuntimeError) as error:
+    except (EditError, ArithmeticError, RuntimeError) as error:
         return {
             "held": [check.name for check in held],
             "failed": {check.name: [] for check in held},
@@ -208,7 +208,7 @@ def main(
         )
         asked = Asked(settings, tuple(chosen_checks(checks, capabilities=capabilities)), baselines)
         spawning = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=end_with_parent) as pool:
             work = partial(_work, asked)
             for done in as_completed([pool.submit(work, entrant) for entrant in chosen(only)]):
                 keep(path, done.result())

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.spoilt.entrant import Scene, Spoiler
+from benchmarks.spoilt.entrant import Scene
 from editsuite.editors import BoundEditor, Change, Dense, LowRank, Update
 from editsuite.facts import EditRequest
 
@@ -66,33 +66,27 @@ def mapped(change: Change, by: Callable[[Tensor], Tensor]) -> Change:
     return LowRank(by(change.output), change.input)
 
 
-def scaled(by: float) -> Spoiler:
+def scaled(bound: BoundEditor, _: Scene, *, by: float) -> BoundEditor:
     """The update times a number: -1 is the wrong sign, 2 an update that is applied twice."""
 
-    def spoil(bound: BoundEditor, _: Scene) -> BoundEditor:
-        def given(changes: Mapping[str, Change]) -> Mapping[str, Change]:
-            return {n: mapped(c, lambda factor: by * factor) for n, c in changes.items()}
+    def given(changes: Mapping[str, Change]) -> Mapping[str, Change]:
+        return {n: mapped(c, lambda factor: by * factor) for n, c in changes.items()}
 
-        return Altered(bound, given=given)
-
-    return spoil
+    return Altered(bound, given=given)
 
 
-def rounded(dtype: torch.dtype) -> Spoiler:
+def rounded(bound: BoundEditor, _: Scene, *, to: torch.dtype) -> BoundEditor:
     """The update's numbers rounded to a dtype on their way."""
 
     def through(factor: Tensor) -> Tensor:
-        return factor.to(dtype).to(factor.dtype)
+        return factor.to(to).to(factor.dtype)
 
     def rounding(change: Change) -> Change:
         if isinstance(change, Dense):
             return Dense(through(change.delta))
         return LowRank(through(change.output), through(change.input))
 
-    def spoil(bound: BoundEditor, _: Scene) -> BoundEditor:
-        return Altered(bound, given=lambda changes: {n: rounding(c) for n, c in changes.items()})
-
-    return spoil
+    return Altered(bound, given=lambda changes: {n: rounding(c) for n, c in changes.items()})
 
 
 def first_matrix_only(bound: BoundEditor, _: Scene) -> BoundEditor:

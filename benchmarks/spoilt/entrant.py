@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
 
 B = TypeVar("B")
+
+#: A bound that no change reaches.
+NO_BOUND = 1e9
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,14 @@ class EnteredMethod:
         return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
 
     def _code(self) -> str:
-        """Digest of the modules that the spoiler comes from; empty where there is none."""
-        if self.entrant.spoiler is None:
+        """What the spoiler does: its name, what it is told, its module's code; or nothing."""
+        spoiler = self.entrant.spoiler
+        if spoiler is None:
             return ""
-        module = self.entrant.spoiler.__module__.rpartition(".")[2]
-        own = code_digest((f"{__package__}/{module}.py",))
-        return own + code_digest((f"{__package__}/altered.py",))
+        told = spoiler if isinstance(spoiler, partial) else partial(spoiler)
+        module = told.func.__module__.rpartition(".")[2]
+        code = code_digest((f"{__package__}/{module}.py",))
+        return f"{told.func.__qualname__} {sorted(told.keywords.items())} {code}"
 
     def bind(
         self,
@@ -155,6 +161,6 @@ class EnteredMethod:
         return entrant.spoiler(bound, Scene(stack, cache, self.order))
 
 
-def recast(kind: type[B], bound: Any, **more: Any) -> B:
+def recast(kind: type[B], bound: Any, /, **more: Any) -> B:
     """A bound editor as one of a subclass that spoils something, with the same attributes."""
     return kind(**{f.name: getattr(bound, f.name) for f in fields(bound)}, **more)

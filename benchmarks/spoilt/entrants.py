@@ -3,130 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
-from benchmarks.spoilt import alphaedit, altered, grace, memit, mend, rome
-from benchmarks.spoilt.entrant import Entrant
+from benchmarks.spoilt import alphaedit, altered, grace, memit, mend
+from benchmarks.spoilt.entrant import NO_BOUND, Entrant
+from benchmarks.spoilt.rome_entrants import ROME
 from editsuite.errors import OptionError, listing
 
 #: A radius that reaches other facts' prompts on the default model (docs/methods/grace.md).
 WIDE: Mapping[str, object] = {"eps": 40.0}
-#: A bound that no change reaches.
-NO_BOUND = 1e9
 
 HONEST = (
     *(Entrant(name, name) for name in ("rome", "memit", "alphaedit", "mend", "grace", "ft_l")),
     Entrant("grace-wide", "grace", given=WIDE),
 )
 
-ROME = (
-    Entrant("rome-next-layer", "rome", "it edits the layer above the right one", shift=1),
-    Entrant(
-        "rome-other-matrix",
-        "rome",
-        "the update of a layer is put on the layer above",
-        spoiler=altered.next_layer,
-    ),
-    Entrant("rome-sign", "rome", "the update is subtracted", spoiler=altered.scaled(-1)),
-    Entrant("rome-twice", "rome", "the update is applied twice", spoiler=altered.scaled(2)),
-    Entrant("rome-half", "rome", "half of the update is applied", spoiler=altered.scaled(0.5)),
-    Entrant(
-        "rome-next-fact",
-        "rome",
-        "each fact gets the update of the fact after it",
-        spoiler=altered.next_fact,
-    ),
-    Entrant(
-        "rome-next-target",
-        "rome",
-        "each fact is taught the target of the fact after it",
-        spoiler=altered.next_target,
-    ),
-    Entrant(
-        "rome-unedited-model",
-        "rome",
-        "every edit is computed on the unedited model: key and value are stale",
-        spoiler=altered.unedited_model,
-    ),
-    Entrant(
-        "rome-bfloat16",
-        "rome",
-        "the update is rounded to bfloat16",
-        spoiler=altered.rounded(torch.bfloat16),
-    ),
-    Entrant(
-        "rome-key-before",
-        "rome",
-        "the key is read one token before the subject's last",
-        spoiler=rome.key_before,
-    ),
-    Entrant(
-        "rome-token-before",
-        "rome",
-        "key and value belong to the token before the subject's last",
-        spoiler=rome.token_before,
-    ),
-    Entrant(
-        "rome-prompt-last",
-        "rome",
-        "key and value belong to the prompt's last token instead of the subject's",
-        spoiler=rome.prompt_last,
-    ),
-    Entrant(
-        "rome-other-tokens",
-        "rome",
-        "the search asks for token ids that are off by one",
-        spoiler=rome.other_tokens,
-    ),
-    Entrant(
-        "rome-asked-early",
-        "rome",
-        "the loss reads the target one position early",
-        spoiler=rome.asked_early,
-    ),
-    Entrant("rome-no-kl", "rome", "the search has no KL term", settings={"kl_factor": 0.0}),
-    Entrant(
-        "rome-no-clamp",
-        "rome",
-        "nothing bounds the value's change",
-        settings={"clamp_norm_factor": NO_BOUND},
-    ),
-    Entrant(
-        "rome-one-step",
-        "rome",
-        "the search ends after its first step",
-        settings={"v_num_grad_steps": 2},
-    ),
-    Entrant("rome-no-prefixes", "rome", "the key knows no context", settings={"n_contexts": 1}),
-    Entrant(
-        "rome-no-denominator",
-        "rome",
-        "the closed form's denominator is left out",
-        spoiler=rome.undivided,
-    ),
-    Entrant(
-        "rome-no-covariance",
-        "rome",
-        "the covariance is left out",
-        settings={"mom2_adjustment": False},
-    ),
-    Entrant(
-        "rome-next-covariance",
-        "rome",
-        "the covariance is that of the layer above",
-        spoiler=rome.next_covariance,
-    ),
-    Entrant(
-        "rome-not-inverted",
-        "rome",
-        "the key is multiplied by the covariance instead of divided",
-        spoiler=rome.uninverted,
-    ),
-)
-
 MEMIT = (
-    Entrant("memit-sign", "memit", "the update is subtracted", spoiler=altered.scaled(-1)),
+    Entrant(
+        "memit-sign", "memit", "the update is subtracted", spoiler=partial(altered.scaled, by=-1)
+    ),
     Entrant("memit-next-layers", "memit", "it edits one layer higher throughout", shift=1),
     Entrant(
         "memit-one-layer",
@@ -174,7 +71,7 @@ MEMIT = (
         "memit-float16",
         "memit",
         "the update is rounded to float16",
-        spoiler=altered.rounded(torch.float16),
+        spoiler=partial(altered.rounded, to=torch.float16),
     ),
     Entrant("memit-no-kl", "memit", "the search has no KL term", settings={"kl_factor": 0.0}),
 )
@@ -201,8 +98,12 @@ ALPHAEDIT = (
 )
 
 MEND = (
-    Entrant("mend-sign", "mend", "the update is subtracted", spoiler=altered.scaled(-1)),
-    Entrant("mend-twice", "mend", "the update is applied twice", spoiler=altered.scaled(2)),
+    Entrant(
+        "mend-sign", "mend", "the update is subtracted", spoiler=partial(altered.scaled, by=-1)
+    ),
+    Entrant(
+        "mend-twice", "mend", "the update is applied twice", spoiler=partial(altered.scaled, by=2)
+    ),
     Entrant(
         "mend-unnormalised",
         "mend",
@@ -268,7 +169,9 @@ GRACE = (
 
 FT_L = (
     Entrant("ft_l-next-layer", "ft_l", "it edits the layer above the right one", shift=1),
-    Entrant("ft_l-sign", "ft_l", "the update is subtracted", spoiler=altered.scaled(-1)),
+    Entrant(
+        "ft_l-sign", "ft_l", "the update is subtracted", spoiler=partial(altered.scaled, by=-1)
+    ),
     Entrant(
         "ft_l-no-bound",
         "ft_l",
