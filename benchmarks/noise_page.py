@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,13 +89,12 @@ def content(repeats: Sequence[Found]) -> str:
     return "\n".join([told, "", *table(repeats)])
 
 
-def write_page(path: Path, page: Path, console: Console) -> None:
-    """Write the record's table between the page's markers.
+def write_page(repeats: Sequence[Found], page: Path, console: Console) -> None:
+    """Write the table of the repeats between the page's markers.
 
     Raises:
         OptionError: too little was measured, or the page has not exactly one pair of markers.
     """
-    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"repeats": []}
-    text = rewritten(page.read_text(encoding="utf-8"), content(held["repeats"]), (BEGIN, END))
+    text = rewritten(page.read_text(encoding="utf-8"), content(repeats), (BEGIN, END))
     write_text_atomically(page, text)
     console.print(f"{page}: written")

@@ -9,12 +9,14 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.bench import ROOT
+from benchmarks.spoilt.entrants import SPOILT
 from benchmarks.table import rewritten, row
 from editsuite.errors import OptionError
 from editsuite.files import write_text_atomically
 
 PAGE = ROOT / "docs" / "power.md"
 BEGIN, END = "<!-- power: begin -->", "<!-- power: end -->"
+LIST = ("<!-- editors: begin -->", "<!-- editors: end -->")
 #: Where a state was not looked at.
 NOT_RUN = ""
 NOTHING = "-"
@@ -129,6 +131,14 @@ def content(record: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
+def editors() -> str:
+    """The list of all spoilt editors."""
+    head = ("editor", "method", "what is wrong")
+    lines = [row(head), row(["---"] * len(head))]
+    lines += [row([f"`{e.name}`", f"`{e.base}`", e.wrong]) for e in SPOILT]
+    return "\n".join(lines)
+
+
 def write_page(record: Mapping[str, Any], page: Path, console: Console) -> None:
     """Write the tables between the page's markers.
 
@@ -136,5 +146,6 @@ def write_page(record: Mapping[str, Any], page: Path, console: Console) -> None:
         OptionError: nothing was measured, or the page has not exactly one pair of markers.
     """
     text = rewritten(page.read_text(encoding="utf-8"), content(record), (BEGIN, END))
+    text = rewritten(text, editors(), LIST)
     write_text_atomically(page, text)
     console.print(f"{page}: written")

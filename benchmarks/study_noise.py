@@ -26,7 +26,7 @@ from rich.console import Console
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, start
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
 from benchmarks.gate import Check, baseline_of, chosen_checks, observe, whole_numbers
-from benchmarks.noise_page import PAGE, write_page
+from benchmarks.noise_page import PAGE, content, write_page
 from benchmarks.reordered import Reordered
 from editsuite.cards import cache_root
 from editsuite.commands.calibrate import end_with_parent
@@ -130,12 +130,19 @@ def used(one: Comparison) -> float:
     return abs(one.difference) / room if room else (0.0 if one.outcome == "pass" else math.inf)
 
 
+def read_record(path: Path) -> list[dict[str, Any]]:
+    """The repeats that were made so far."""
+    if not path.exists():
+        return []
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["repeats"]
+    return found
+
+
 def keep(path: Path, found: Mapping[str, Any]) -> None:
     """Put one repeat into the record; what is there of another plan, code or baseline goes."""
-    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"repeats": []}
     others = [
         old
-        for old in held["repeats"]
+        for old in read_record(path)
         if old["identity"] == found["identity"] and old["repeat"] != found["repeat"]
     ]
     ordered = sorted([*others, found], key=lambda one: one["repeat"]["number"])
@@ -160,9 +167,11 @@ def main(
     cache: Annotated[Path | None, typer.Option(help="the suite's cache folder")] = None,
     page: Annotated[bool, typer.Option("--page", help="only write the page's table")] = False,
 ) -> None:
-    """Repeat the tier, write the record after each repeat, and the table into the page."""
+    """Repeat the tier, and write the record after each repeat; or write the page's table."""
     console, path = Console(soft_wrap=True), reports / RECORD
-    if not page:
+    if page:
+        write_page(read_record(path), PAGE, console)
+    else:
         settings = RunSettings(
             model, "builtin", parse_counts(counts), None, 0, "cpu", "float32", cache_root(cache)
         )
@@ -173,8 +182,8 @@ def main(
         with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=end_with_parent) as pool:
             for done in as_completed([pool.submit(work, repeat) for repeat in tried]):
                 keep(path, done.result())
-                console.print(f"repeat {done.result()['repeat']}", highlight=False)
-    write_page(path, PAGE, console)
+                console.print(f"done: {done.result()['repeat']}", highlight=False)
+        console.print(content(read_record(path)), markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from rich.console import Console
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, start
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
 from benchmarks.gate import Baseline, Check, baseline_of, chosen_checks, observe
-from benchmarks.power_page import PAGE, write_page
+from benchmarks.power_page import PAGE, summary, write_page
 from benchmarks.spoilt.entrant import Entrant
 from benchmarks.spoilt.entrants import ENTRANTS, chosen
 from benchmarks.spoilt.promises import broken
@@ -197,14 +197,15 @@ def main(
     baselines: Baselines = DEFAULT_BASELINES,
     reports: Reports = DEFAULT_REPORTS,
     cache: Annotated[Path | None, typer.Option(help="the suite's cache folder")] = None,
-    page: Annotated[bool, typer.Option("--page", help="only write the page's table")] = False,
+    page: Annotated[bool, typer.Option("--page", help="only write the page's tables")] = False,
 ) -> None:
-    """Run the editors, write the record after each, and the table into the page."""
+    """Run the editors, and write the record after each; or write the page's tables from it."""
     console, path = Console(soft_wrap=True), reports / RECORD
-    if not page:
-        numbers = parse_counts(counts)
+    if page:
+        write_page(read_record(path), PAGE, console)
+    else:
         settings = RunSettings(
-            model, "builtin", numbers, None, 0, "cpu", "float32", cache_root(cache)
+            model, "builtin", parse_counts(counts), None, 0, "cpu", "float32", cache_root(cache)
         )
         asked = Asked(settings, tuple(chosen_checks(checks, capabilities=capabilities)), baselines)
         spawning = get_context("spawn")
@@ -213,7 +214,7 @@ def main(
             for done in as_completed([pool.submit(work, entrant) for entrant in chosen(only)]):
                 keep(path, done.result())
                 console.print(said(done.result()), markup=False, highlight=False)
-    write_page(read_record(path), PAGE, console)
+        console.print(summary(read_record(path)["entrants"]), markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -385,14 +385,27 @@ def test_the_page_tells_who_is_caught_and_which_honest_one_is() -> None:
 
 def test_nothing_is_written_before_there_are_numbers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"a\n{power_page.BEGIN}\n{power_page.END}\n{noise_page.BEGIN}\n")
+    marks = (power_page.BEGIN, power_page.END, *power_page.LIST, noise_page.BEGIN, noise_page.END)
+    page.write_text("\n".join(marks))
     with pytest.raises(OptionError, match="nothing was measured yet"):
         power_page.write_page({"entrants": {}}, page, Console(quiet=True))
     with pytest.raises(OptionError, match="two repeats at least"):
-        noise_page.write_page(tmp_path / "none.json", page, Console(quiet=True))
+        noise_page.write_page([], page, Console(quiet=True))
     record = {"entrants": {"rome": found_of("rome")}}
     power_page.write_page(record, page, Console(quiet=True))
-    assert "1 of 1 honest methods pass every check." in page.read_text()
+    noise_page.write_page([repeat_of(i, {"a": True}) for i in (1, 2)], page, Console(quiet=True))
+    text = page.read_text()
+    assert "1 of 1 honest methods pass every check." in text
+    assert "2 repeats, 1 verdicts each; none flipped." in text
+    assert power_page.editors() in text
+
+
+def test_the_page_lists_every_spoilt_editor_with_what_is_wrong() -> None:
+    text = power_page.PAGE.read_text(encoding="utf-8")
+    listed = text.partition(power_page.LIST[0])[2].partition(power_page.LIST[1])[0].strip()
+    assert listed == power_page.editors()
+    for marks in ((power_page.BEGIN, power_page.END), (noise_page.BEGIN, noise_page.END)):
+        assert [text.count(mark) for mark in marks] == [1, 1]
 
 
 # --- noise -------------------------------------------------------------------------------------
@@ -514,7 +527,8 @@ def test_a_kept_repeat_goes_with_its_plan(tmp_path: Path) -> None:
     assert [one["repeat"]["number"] for one in held] == [1, 2]
     other = {**repeat_of(3, {"a": True}), "identity": {"case": "c", "model": "m", "plan": "q"}}
     study_noise.keep(path, other)
-    assert json.loads(path.read_text())["repeats"] == [other]
+    assert study_noise.read_record(path) == [other]
+    assert study_noise.read_record(tmp_path / "none.json") == []
 
 
 @given(
