@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ from editsuite.runs import Case, Run, RunSettings
 from editsuite.runs.opening import cases_of
 from editsuite.verdicts import Comparison, Expected, compare
 
-COUNTS = (1, 3)
+COUNTS = (1, 2)
+#: Passages that take no time.
+SHORT = ("The rain had stopped.", "Nobody came to the door.", "It was late when they left.")
 
 
 # --- the checks --------------------------------------------------------------------------------
@@ -162,10 +164,21 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def short() -> Iterator[None]:
+    """Little prose, on one thread."""
     import torch
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("editsuite.measures.perplexity", "benchmarks.reordered"):
+            patch.setattr(f"{module}.prose", lambda: SHORT)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, short: None) -> Place:
     root = tmp_path_factory.mktemp("power")
     facts = root / "facts.jsonl"
     facts.write_text("".join(json.dumps(fact) + "\n" for fact in FACTS), encoding="utf-8")
@@ -184,7 +197,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         hyperparameters={
             "mom2_corpus": f"file:{corpus}",
             "mom2_n_tokens": 3000,
-            "v_num_grad_steps": 8,
+            "v_num_grad_steps": 6,
             "n_contexts": 2,
         },
     )
@@ -236,12 +249,10 @@ def test_the_honest_editor_passes_every_check(place: Place, twin: dict[str, Any]
         assert held["failed"] == {}
         assert held["error"] is None
         assert set(held["held"]) == {check.name for check in place.asked.checks}
-    assert said(twin) == "rome: 1: passes; 3: passes"
+    assert said(twin) == "rome: 1: passes; 2: passes"
 
 
-@pytest.mark.parametrize(
-    "name", ["rome-sign", "rome-twice", "rome-next-fact", "rome-not-inverted", "rome-key-before"]
-)
+@pytest.mark.parametrize("name", ["rome-sign", "rome-next-fact", "rome-not-inverted"])
 def test_what_is_gross_is_caught(place: Place, twin: dict[str, Any], name: str) -> None:
     found = study(ENTRANTS[name], place.asked)
     names = power_page.caught(found, twin)
@@ -253,15 +264,14 @@ def test_what_is_gross_is_caught(place: Place, twin: dict[str, Any], name: str) 
 
 
 def test_a_second_study_edits_nothing_and_says_the_same(place: Place) -> None:
-    first = study(ENTRANTS["rome-half"], place.asked)
+    first = study(ENTRANTS["rome-sign"], place.asked)
     before = journal_files(place)
     assert before
-    assert study(ENTRANTS["rome-half"], place.asked) == first
+    assert study(ENTRANTS["rome-sign"], place.asked) == first
     assert journal_files(place) == before
 
 
 def test_the_study_leaves_the_registry_and_other_runs_alone(place: Place) -> None:
-    study(ENTRANTS["rome-sign"], place.asked)
     assert method("rome").name == "rome"
     with pytest.raises(OptionError, match="no editing method 'rome-sign'"):
         Run(place.asked.settings).chain(Case("rome-sign", (1,)))
@@ -296,19 +306,19 @@ def test_an_editor_that_stops_fails_every_check_and_says_why(
 ) -> None:
     found = study(Entrant("rome-stops", "rome", "it stops", spoiler=stops), place.asked)
     assert found["counts"]["1"]["failed"] == {}
-    late = found["counts"]["3"]
+    late = found["counts"]["2"]
     assert set(late["failed"]) == {check.name for check in place.asked.checks}
     assert late["error"].startswith("EditError: the loss became nan")
-    cell = power_page.words(found, "3", power_page.caught(found, twin))
+    cell = power_page.words(found, "2", power_page.caught(found, twin))
     assert cell == "stops: EditError"
 
 
 def test_where_there_is_no_baseline_the_study_refuses(place: Place) -> None:
-    asked = replace(place.asked, settings=replace(place.asked.settings, counts=(2,)))
-    with pytest.raises(OptionError, match="holds nothing of rome-L1 after 2 edits"):
+    asked = replace(place.asked, settings=replace(place.asked.settings, counts=(3,)))
+    with pytest.raises(OptionError, match="holds nothing of rome-L1 after 3 edits"):
         study(ENTRANTS["rome"], asked)
     with pytest.raises(BaselineError, match="has no group"):
-        place.baseline.held(place.asked.checks[0], 2, {})
+        place.baseline.held(place.asked.checks[0], 3, {})
 
 
 # --- record and page ---------------------------------------------------------------------------
@@ -435,7 +445,7 @@ def test_another_order_asks_the_same_and_sees_the_same(place: Place) -> None:
     mixed.measures = Reordered(mixed.measures, 5)  # type: ignore[assignment]
     case = Case("rome", (1,))
     known = list(place.asked.checks)
-    one, other = (gate.observe(run, case, 3, known) for run in (plain, mixed))
+    one, other = (gate.observe(run, case, 2, known) for run in (plain, mixed))
     assert one.keys() == other.keys()
     for name, observation in one.items():
         assert other[name].value == pytest.approx(observation.value, rel=1e-5, abs=1e-7)
