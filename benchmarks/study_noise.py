@@ -13,10 +13,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +25,9 @@ from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, sta
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
 from benchmarks.gate import Check, baseline_of, chosen_checks, observe, whole_numbers
 from benchmarks.noise_page import PAGE, content, write_page
+from benchmarks.pool import in_processes
 from benchmarks.reordered import Reordered
 from editsuite.cards import cache_root
-from editsuite.commands.calibrate import end_with_parent
 from editsuite.editors import method
 from editsuite.files import sha256_of, write_text_atomically
 from editsuite.plugin.baseline_file import jsonable
@@ -178,11 +176,9 @@ def main(
         asked = chosen_checks("", capabilities=capabilities)
         work = partial(repeated, settings, method, asked, baselines)
         tried = repeats(number, whole_numbers(threads), whole_numbers(budgets), rounding)
-        spawning = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=end_with_parent) as pool:
-            for done in as_completed([pool.submit(work, repeat) for repeat in tried]):
-                keep(path, done.result())
-                console.print(f"done: {done.result()['repeat']}", highlight=False)
+        for found in in_processes(work, tried, jobs):
+            keep(path, found)
+            console.print(f"done: {found['repeat']}", highlight=False)
         console.print(content(read_record(path)), markup=False, highlight=False)
 
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,19 +25,20 @@ from rich.console import Console
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, start
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
 from benchmarks.gate import Baseline, Check, baseline_of, chosen_checks, observe
+from benchmarks.pool import in_processes
 from benchmarks.power_page import PAGE, summary, write_page
 from benchmarks.spoilt.entrant import Entrant
 from benchmarks.spoilt.entrants import ENTRANTS, chosen
 from benchmarks.spoilt.promises import broken
 from editsuite.cards import cache_root
 from editsuite.chains import requests_digest
-from editsuite.commands.calibrate import end_with_parent
 from editsuite.editors import Method
 from editsuite.errors import EditError, OptionError
 from editsuite.files import sha256_of, write_text_atomically
 from editsuite.plugin.baseline_file import jsonable
 from editsuite.runs import Case, Run, RunSettings, parse_counts
 from editsuite.runs.opening import cases_of
+from editsuite.runs.store import look_code
 
 RECORD = "power.json"
 
@@ -96,6 +95,7 @@ def study(entrant: Entrant, asked: Asked) -> dict[str, Any]:
             "facts": requests_digest(run.order),
             "case": str(case),
             "version": entrant.method(run.order).version,
+            "code": look_code(),
             "baselines": sha256_of(baseline.file),
         },
         "counts": counts,
@@ -208,12 +208,9 @@ def main(
             model, "builtin", parse_counts(counts), None, 0, "cpu", "float32", cache_root(cache)
         )
         asked = Asked(settings, tuple(chosen_checks(checks, capabilities=capabilities)), baselines)
-        spawning = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=end_with_parent) as pool:
-            work = partial(_work, asked)
-            for done in as_completed([pool.submit(work, entrant) for entrant in chosen(only)]):
-                keep(path, done.result())
-                console.print(said(done.result()), markup=False, highlight=False)
+        for found in in_processes(partial(_work, asked), chosen(only), jobs):
+            keep(path, found)
+            console.print(said(found), markup=False, highlight=False)
         console.print(summary(read_record(path)["entrants"]), markup=False, highlight=False)
 
 

@@ -388,6 +388,7 @@ def test_covariances_are_those_of_the_next_layer(folder: Path) -> None:
     spoilt, _ = twins("memit-turned-covariances", folder)
     found = {at: c.identity["layer"] for at, c in spoilt.ground.covariances.items()}
     assert found == {0: 1, 1: 2, 2: 0}
+    spoilt.prepare()
 
 
 def test_without_covariance_the_identity_is_solved_with(folder: Path) -> None:

@@ -20,6 +20,7 @@ from benchmarks import gate, noise_page, power_page, study_noise, study_power
 from benchmarks.bench import ROOT
 from benchmarks.committed import DEFAULT_BASELINES, DEFAULT_CARD, Chain
 from benchmarks.gate import Baseline, Check, baseline_of, checks, checks_in, chosen_checks
+from benchmarks.pool import in_processes
 from benchmarks.reordered import Mixed, Reordered, order_of, reordered
 from benchmarks.spoilt.entrant import Entrant
 from benchmarks.spoilt.entrants import ENTRANTS, HONEST
@@ -29,7 +30,7 @@ from benchmarks.study_power import Asked, keep, read_record, said, study
 from editsuite.cards import resolve_card
 from editsuite.editors import method
 from editsuite.editors.rome import BoundRome
-from editsuite.errors import BaselineError, EditError, OptionError
+from editsuite.errors import BaselineError, EditError, EditsuiteError, OptionError
 from editsuite.measures import View, measures
 from editsuite.plugin.baseline_file import update_file
 from editsuite.runs import Case, Run, RunSettings
@@ -319,6 +320,14 @@ def test_where_there_is_no_baseline_the_study_refuses(place: Place) -> None:
         study(ENTRANTS["rome"], asked)
     with pytest.raises(BaselineError, match="has no group"):
         place.baseline.held(place.asked.checks[0], 3, {})
+
+
+def test_one_that_fails_does_not_stop_the_others() -> None:
+    found = []
+    with pytest.raises(EditsuiteError, match="1 of 3 failed; -1: ValueError"):  # noqa: PT012
+        for result in in_processes(math.isqrt, [9, -1, 16], 1):
+            found.append(result)
+    assert sorted(found) == [3, 4]
 
 
 # --- record and page ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.spoilt.entrant import Scene, recast
 from editsuite.editors import LowRank, Update
 from editsuite.editors.batch_record import batch_record
+from editsuite.editors.covariance import have_ready
 from editsuite.editors.memit import BoundMemit
 from editsuite.editors.spread import Targets, Written
 from editsuite.editors.subjects import read_subjects
@@ -80,12 +81,22 @@ def stale_keys(bound: BoundMemit, _: Scene) -> BoundMemit:
     return recast(OpenMemit, bound, fresh_keys=False)
 
 
+@dataclass(frozen=True)
+class Turned(BoundMemit):
+    """MEMIT whose layers have one another's covariances."""
+
+    def prepare(self) -> None:
+        """Have them ready in the order of their own layers, as every process locks them."""
+        sources = self.ground.covariances.values()
+        have_ready(sorted(sources, key=lambda source: int(str(source.identity["layer"]))))
+
+
 def turned_covariances(bound: BoundMemit, _: Scene) -> BoundMemit:
     """Each layer has the covariance of the next one, the last that of the first."""
     layers = bound.ground.layers
     turned = dict(zip(layers, (*layers[1:], layers[0]), strict=True))
     covariances = {layer: bound.ground.covariances[turned[layer]] for layer in layers}
-    return replace(bound, ground=replace(bound.ground, covariances=covariances))
+    return recast(Turned, replace(bound, ground=replace(bound.ground, covariances=covariances)))
 
 
 @dataclass(frozen=True)
