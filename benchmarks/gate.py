@@ -19,6 +19,8 @@ from editsuite.plugin.cases import MEASURES_MARK
 from editsuite.runs import Case, Run
 from editsuite.verdicts import Comparison, compare
 
+#: Packages whose code decides what is seen; a record of other code is not gone on with.
+SEEN_BY = ("editsuite.engine", "editsuite.measures", "editsuite.facts/targets.py")
 FOLDERS = ("tests_editing", "tests_analysis", "tests_capabilities")
 
 
@@ -89,10 +91,28 @@ def chosen_checks(words: str, *, capabilities: bool, root: Path = ROOT) -> list[
     return [c for c in known.values() if capabilities or c.folder != "tests_capabilities"]
 
 
-def observe(run: Run, case: Case, edits: int, checks: Sequence[Check]) -> dict[str, Observation]:
-    """All that some checks ask of a state, by name."""
+#: What each check sees of a state: by check, by observation.
+Observed = Mapping[str, Mapping[str, Observation]]
+
+
+def observe(run: Run, case: Case, edits: int, checks: Sequence[Check]) -> Observed:
+    """What each check sees of a state; a measure that several look at is asked once."""
     measures = dict.fromkeys(name for check in checks for name in check.measures)
-    return {o.name: o for o in run.observe(case, edits, list(measures))}
+    by_measure = {name: run.observe(case, edits, [name]) for name in measures}
+    return {
+        check.name: {
+            o.name: o
+            for name in check.measures
+            for o in by_measure[name]
+            if o.name.startswith(check.prefix)
+        }
+        for check in checks
+    }
+
+
+def values(observed: Observed) -> dict[str, float]:
+    """All that the checks see, as numbers by name."""
+    return {name: o.value for own in observed.values() for name, o in own.items()}
 
 
 @dataclass(frozen=True)
@@ -122,9 +142,7 @@ class Baseline:
             )
         return held
 
-    def held(
-        self, check: Check, edits: int, observed: Mapping[str, Observation]
-    ) -> tuple[Comparison, ...]:
+    def held(self, check: Check, edits: int, observed: Observed) -> tuple[Comparison, ...]:
         """Every number of the check beside its baseline, as ``pytest`` compares them.
 
         Raises:
@@ -136,7 +154,7 @@ class Baseline:
                 f"{self.file} has no group {name}; write it with --snapshot-update, or ask for "
                 "other checks or counts"
             )
-        own = {n: o.value for n, o in observed.items() if n.startswith(check.prefix)}
+        own = {name: o.value for name, o in observed[check.name].items()}
         return compare(own, expected_of(groups[name], self.file))
 
 

@@ -117,7 +117,7 @@ class Reordered:
     def __getitem__(self, name: str) -> Measure:
         measure = self.own[name]
         if isinstance(measure, Perplexity):
-            return MixedProse(measure.name, self.seed)
+            return MixedProse(name=measure.name, seed=self.seed)
         if isinstance(measure, Recall | Locality):
             return Mixed(measure, self.seed)
         return measure

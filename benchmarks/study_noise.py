@@ -23,17 +23,25 @@ from rich.console import Console
 
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, start
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
-from benchmarks.gate import Check, baseline_of, chosen_checks, observe, whole_numbers
+from benchmarks.gate import (
+    SEEN_BY,
+    Check,
+    baseline_of,
+    chosen_checks,
+    observe,
+    values,
+    whole_numbers,
+)
 from benchmarks.noise_page import PAGE, content, write_page
 from benchmarks.pool import in_processes
 from benchmarks.reordered import Reordered
 from editsuite.cards import cache_root
+from editsuite.code import code_digest
 from editsuite.editors import method
 from editsuite.files import sha256_of, write_text_atomically
 from editsuite.plugin.baseline_file import jsonable
 from editsuite.runs import Run, RunSettings, parse_counts
 from editsuite.runs.opening import cases_of
-from editsuite.runs.store import look_code
 from editsuite.verdicts import Comparison
 
 RECORD = "noise.json"
@@ -98,13 +106,13 @@ def repeated(
         observed = observe(run, case, edits, held)
         counts[str(edits)] = {
             "verdicts": {c.name: verdict(baseline.held(c, edits, observed)) for c in held},
-            "values": {name: jsonable(o.value) for name, o in observed.items()},
+            "values": {name: jsonable(value) for name, value in values(observed).items()},
         }
     identity = {
         "model": run.card.name,
         "case": str(case),
         "plan": run.chain(case).plan.digest,
-        "code": look_code(),
+        "code": code_digest(SEEN_BY),
         "baselines": sha256_of(baseline.file),
     }
     return {"repeat": asdict(repeat), "identity": identity, "counts": counts}

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from benchmarks.bench import DEFAULT_MODEL, DEFAULT_REPORTS, Model, Reports, start
 from benchmarks.committed import DEFAULT_BASELINES, Baselines
-from benchmarks.gate import Baseline, Check, baseline_of, chosen_checks, observe
+from benchmarks.gate import SEEN_BY, Baseline, Check, baseline_of, chosen_checks, observe, values
 from benchmarks.pool import in_processes
 from benchmarks.power_page import PAGE, summary, write_page
 from benchmarks.spoilt.entrant import Entrant
@@ -32,13 +32,13 @@ from benchmarks.spoilt.entrants import ENTRANTS, chosen
 from benchmarks.spoilt.promises import broken
 from editsuite.cards import cache_root
 from editsuite.chains import requests_digest
+from editsuite.code import code_digest
 from editsuite.editors import Method
 from editsuite.errors import EditError, OptionError
 from editsuite.files import sha256_of, write_text_atomically
 from editsuite.plugin.baseline_file import jsonable
 from editsuite.runs import Case, Run, RunSettings, parse_counts
 from editsuite.runs.opening import cases_of
-from editsuite.runs.store import look_code
 
 RECORD = "power.json"
 
@@ -95,7 +95,7 @@ def study(entrant: Entrant, asked: Asked) -> dict[str, Any]:
             "facts": requests_digest(run.order),
             "case": str(case),
             "version": entrant.method(run.order).version,
-            "code": look_code(),
+            "code": code_digest(SEEN_BY),
             "baselines": sha256_of(baseline.file),
         },
         "counts": counts,
@@ -137,8 +137,7 @@ def state(
                 }
                 for c in moved
             ]
-    values = {name: o.value for name, o in observed.items()}
-    promises = broken(entrant.base, edits, values)
+    promises = broken(entrant.base, edits, values(observed))
     return {
         "held": [check.name for check in held],
         "failed": failed,

@@ -38,8 +38,8 @@ from editsuite.runs.opening import cases_of
 from editsuite.verdicts import Comparison, Expected, compare
 
 COUNTS = (1, 2)
-#: Passages that take no time.
-SHORT = ("The rain had stopped.", "Nobody came to the door.", "It was late when they left.")
+#: Checks that take little time on a tiny model.
+QUICK = "reliability,generalization,locality,parameters"
 
 
 # --- the checks --------------------------------------------------------------------------------
@@ -165,21 +165,18 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def short() -> Iterator[None]:
-    """Little prose, on one thread."""
+def one_thread_throughout() -> Iterator[None]:
+    """One thread, for all that a fixture of this module makes."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("editsuite.measures.perplexity", "benchmarks.reordered"):
-            patch.setattr(f"{module}.prose", lambda: SHORT)
-        yield
+    yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, short: None) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory, one_thread_throughout: None) -> Place:
     root = tmp_path_factory.mktemp("power")
     facts = root / "facts.jsonl"
     facts.write_text("".join(json.dumps(fact) + "\n" for fact in FACTS), encoding="utf-8")
@@ -202,8 +199,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, short: None) -> Place:
             "n_contexts": 2,
         },
     )
-    known = tuple(chosen_checks("", capabilities=False))
-    known = tuple(check for check in known if set(check.measures) <= set(measures()))
+    known = tuple(chosen_checks(QUICK, capabilities=False))
     asked = Asked(settings, known, root / "baselines")
     run, case = Run(settings), Case("rome", (1,))
     baseline = baseline_of(asked.baselines, run.card.name, "rome", case)
@@ -217,11 +213,11 @@ def write(run: Run, case: Case, baseline: Baseline, known: Sequence[Check]) -> N
     for edits in COUNTS:
         observed = gate.observe(run, case, edits, known)
         for check in known:
-            own = {n: o for n, o in observed.items() if n.startswith(check.prefix)}
             groups[check.group(baseline.case, edits)] = {
                 "plan": "p",
                 "observations": {
-                    n: {"value": o.value, "n": o.n, "unit": o.unit} for n, o in own.items()
+                    n: {"value": o.value, "n": o.n, "unit": o.unit}
+                    for n, o in observed[check.name].items()
                 },
             }
     update_file(baseline.file, groups)
@@ -258,7 +254,7 @@ def test_what_is_gross_is_caught(place: Place, twin: dict[str, Any], name: str) 
     found = study(ENTRANTS[name], place.asked)
     names = power_page.caught(found, twin)
     assert names["1"]
-    assert "perplexity" in names["1"]
+    assert names["2"]
     for moved in found["counts"]["1"]["failed"].values():
         for one in moved:
             assert abs(one["value"] - one["baseline"]) > one["tolerance"]
@@ -449,16 +445,28 @@ def test_an_order_holds_every_item_once_and_follows_from_its_seed(length: int, s
 
 def test_another_order_asks_the_same_and_sees_the_same(place: Place) -> None:
     """On the kept chain; the items' own numbers but for their last bits."""
-    settings = replace(place.asked.settings, space="reordered")
-    plain, mixed = Run(place.asked.settings), Run(settings)
+    plain, mixed = (Run(replace(place.asked.settings, space=space)) for space in ("", "reordered"))
     mixed.measures = Reordered(mixed.measures, 5)  # type: ignore[assignment]
-    case = Case("rome", (1,))
-    known = list(place.asked.checks)
+    case, known = Case("rome", (1,)), place.asked.checks
     one, other = (gate.observe(run, case, 2, known) for run in (plain, mixed))
-    assert one.keys() == other.keys()
-    for name, observation in one.items():
-        assert other[name].value == pytest.approx(observation.value, rel=1e-5, abs=1e-7)
-        assert other[name].n == observation.n
+    assert one.keys() == other.keys() == {check.name for check in known}
+    assert gate.values(other) == pytest.approx(gate.values(one), rel=1e-5, abs=1e-7)
+    view = View(plain.stack, (), {})
+    usual = plain.measures["perplexity"].look(view)
+    found = mixed.measures["perplexity"].look(view)
+    assert found["tokens"] == usual["tokens"]
+    assert found["nll"] == pytest.approx(usual["nll"], rel=1e-5)
+    assert len(set(usual["nll"])) == len(usual["nll"])  # so that a mixed-up place would show
+
+
+def test_a_check_sees_its_own_measures_and_its_prefix(place: Place) -> None:
+    run, case = Run(place.asked.settings), Case("rome", (1,))
+    everything = Check("everything", ("parameters",), "", "f")
+    part = Check("part", ("parameters", "recall.sequential"), "reliability", "f")
+    found = gate.observe(run, case, 1, [everything, part])
+    assert {name.partition(".")[0] for name in found["everything"]} == {"parameters"}
+    assert {name.partition(".")[0] for name in found["part"]} == {"reliability"}
+    assert set(gate.values(found)) == {*found["everything"], *found["part"]}
 
 
 @dataclass
