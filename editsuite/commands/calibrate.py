@@ -98,7 +98,7 @@ def calibrate(
     tasks = [(case, v) for case in cases for v in tried]
     found: dict[Case, dict[Variation, Values]] = {case: {} for case in cases}
     spawning = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=spawning, initializer=end_with_parent) as pool:
         running = {
             pool.submit(_observe, _short(settings, v, case, arithmetic_upto), case, v, names): (
                 case,
@@ -145,7 +145,7 @@ def _names(settings: RunSettings, console: Console) -> list[str]:
     return names
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have this process end when the one that started it is gone, by whatever end."""
     parent = parent_process()
 

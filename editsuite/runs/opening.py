@@ -41,7 +41,7 @@ def editing_of(
 ) -> Editing:
     """What a case edits: its method at its layers, the facts in the run's order."""
     return Editing(
-        method(case.method),
+        (settings.methods or method)(case.method),
         case.layers,
         order,
         facts,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from editsuite.errors import OptionError, listing
 from editsuite.measures.capabilities.choice import Choice
+
+if TYPE_CHECKING:
+    from editsuite.editors import Method
 
 #: Numbers of edits after which the model is observed. A smaller tier is part of the next.
 TIERS: Mapping[str, tuple[int, ...]] = {
@@ -43,6 +47,7 @@ class RunSettings:
             torch's and transformers', which have other last bits.
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
         capabilities: what is asked about them.
+        methods: a method by its name; the registry where None.
     """
 
     model: str
@@ -61,6 +66,7 @@ class RunSettings:
     own_ways: bool = True
     batches: tuple[int, ...] = (1,)
     capabilities: Choice = field(default_factory=Choice)
+    methods: Callable[[str], Method] | None = None
 
     def hyperparameters_of(self, method: str) -> dict[str, object]:
         """The overrides of one method, by bare name; what names the method goes first."""
