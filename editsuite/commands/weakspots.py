@@ -20,6 +20,8 @@ from editsuite.report.text import visible
 if TYPE_CHECKING:
     from editsuite.runs.weakspots import Association, EditStep
 
+#: Columns of a terminal that the table needs.
+_LEAST_WIDTH = 120
 #: Columns of the table and how they are written; the CSV has them all.
 _SHOWN = {
     "index": "d",
@@ -84,6 +86,8 @@ def weakspots(
     cases = cases_of(settings, resolve_card(model), method_of(method))
     told: dict[str, tuple[EditStep, ...]] = {}
     console = Console(soft_wrap=True)
+    # Cut numbers are worse than broken lines: a narrow terminal breaks them, a wide one is filled.
+    console.width = max(console.width, _LEAST_WIDTH)
     with Console(stderr=True).status("") as status:
         run = Run(settings, lambda case, p: status.update(f"{case}: edit {p.index} of {p.target}"))
         run.check(edits)
@@ -107,7 +111,8 @@ def _verdict(steps: Sequence[EditStep]) -> str:
     part = sum(step.step for step in found)
     return (
         f"{len(found)} jump{'s' if len(found) > 1 else ''} in {len(steps)} edits, {part:+.3f} of "
-        f"{steps[-1].level:+.3f} nats a token"
+        f"{steps[-1].level:+.3f} nats a token; the first is edit {found[0].index} "
+        f"({visible(found[0].subjects)})"
     )
 
 
@@ -120,7 +125,8 @@ def table_of(steps: Sequence[EditStep], top: int) -> Table:
     table.add_column("")
     for name in names:
         words = name.replace("_", " ")
-        table.add_column(words, justify="left" if _SHOWN[name] == "s" else "right")
+        text = _SHOWN[name] == "s"
+        table.add_column(words, justify="left" if text else "right", no_wrap=not text)
     for step in shown:
         cells = [Text(visible(_cell(getattr(step, name), _SHOWN[name]))) for name in names]
         table.add_row("!" if step.jump else "", *cells, style="bold" if step.jump else None)
