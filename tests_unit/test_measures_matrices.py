@@ -97,7 +97,6 @@ def test_the_factors_way_is_that_of_their_sum(
     factors = [
         (normal(seed + i, shape[0], r), normal(seed - i - 1, shape[1], r))
         for i, r in enumerate(ranks, start=1)
-        if r
     ]
     total = sum((a.double() @ b.double().T for a, b in factors), torch.zeros(shape).double())
     found = spectral_norm_of(factors)
@@ -279,6 +278,18 @@ def test_a_state_keeps_factors_while_they_are_less_than_the_matrix() -> None:
     assert state.weights()[name].factors is None
     state.reset()
     assert state.weights()[name].factors == ()
+
+
+def test_an_edit_of_other_weights_counts_as_one_without_columns() -> None:
+    loaded = model()
+    one, two = (loaded.down_proj_name(layer) for layer in (1, 2))
+    state = ModelState(loaded, [one, two])
+    change = LowRank(torch.ones(32, 1), torch.ones(128, 1))
+    for names in ([one], [two], [one, two]):
+        state.apply(Update(dict.fromkeys(names, change), {}))
+    ranks = {n: [a.shape[1] for a, _ in w.factors or ()] for n, w in state.weights().items()}
+    assert ranks == {one: [1, 0, 1], two: [0, 1, 1]}
+    state.reset()
 
 
 def test_a_dense_change_has_no_factors() -> None:

@@ -21,8 +21,8 @@ class EditedWeight:
     Attributes:
         original: the unedited weight, as stored in the model.
         current: the weight in the present state (the model's own tensor, not a copy).
-        factors: the changes in order, as pairs whose products are in the weight's own layout; None
-            where one has no factors, or where they are more numbers than the weight has.
+        factors: one pair for each edit, in order, whose product is in the weight's own layout;
+            None where an edit has none, or where they are more numbers than the weight has.
     """
 
     original: Tensor
@@ -77,15 +77,22 @@ class ModelState:
             add(total, change, transposed=self._loaded.family.transposed)
             if total.data_ptr() != self._weights[name].data_ptr():
                 self._weights[name].copy_(total)
-            self._factors[name] = self._with(name, change)
+        for name in self._weights:
+            self._factors[name] = self._with(name, factors.get(name))
 
-    def _with(self, name: str, change: Change) -> tuple[Factors, ...] | None:
-        """A weight's factors and those of one more change, while that is worth its room."""
+    def _with(self, name: str, change: Change | None) -> tuple[Factors, ...] | None:
+        """A weight's factors and those of one more edit, while that is worth its room."""
         kept = self._factors.get(name, ())
         if kept is None or isinstance(change, Dense):
             return None
-        pair = (change.output, change.input)
-        found = (*kept, pair[::-1] if self._loaded.family.transposed else pair)
+        if change is None:  # an edit of other weights: no columns, so that edits can be counted
+            rows, columns = self._weights[name].shape
+            pair = (torch.zeros(rows, 0), torch.zeros(columns, 0))
+        elif self._loaded.family.transposed:
+            pair = (change.input, change.output)
+        else:
+            pair = (change.output, change.input)
+        found = (*kept, pair)
         numbers = sum(left.numel() + right.numel() for left, right in found)
         return found if numbers <= self._weights[name].numel() else None
 

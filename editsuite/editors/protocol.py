@@ -41,8 +41,7 @@ class Weight(Protocol):
     def current(self) -> Tensor: ...
     @property
     def factors(self) -> Sequence[Factors] | None:
-        """The changes in order as pairs ``left``, ``right`` with ``left @ right.T`` as the matrix
-        is stored; None where they are not products of few columns."""
+        """One pair for each edit, in order; None where edits are not products of few columns."""
         ...
 
 

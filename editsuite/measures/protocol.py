@@ -25,8 +25,8 @@ class Weight(Protocol):
     def current(self) -> Tensor: ...
     @property
     def factors(self) -> Sequence[Factors] | None:
-        """The edits in order, so that ``current`` is the rounded sum of ``original`` and their
-        products; None where they are not products of few columns."""
+        """One pair for each edit, in order: ``current`` is the rounded sum of ``original`` and
+        their products. None where the edits are not products of few columns."""
         ...
 
 

@@ -63,7 +63,7 @@ def spectral_norm_of(factors: Sequence[Factors]) -> float:
     which has as many rows and columns as the sum has rank.
 
     Args:
-        factors: pairs ``[m, r_i]``, ``[n, r_i]``; none of them is the zero matrix.
+        factors: pairs ``[m, r_i]``, ``[n, r_i]``; r may be 0.
     """
     if not factors:
         return 0.0
@@ -71,7 +71,7 @@ def spectral_norm_of(factors: Sequence[Factors]) -> float:
     core = torch.linalg.qr(left, mode="r").R @ torch.linalg.qr(right, mode="r").R.T
     if not bool(torch.isfinite(core).all()):
         return math.nan
-    return float(torch.linalg.svdvals(core)[0])
+    return float(torch.linalg.svdvals(core)[0]) if core.numel() else 0.0
 
 
 def stacked(factors: Sequence[Factors]) -> tuple[Tensor, Tensor]:
