@@ -125,6 +125,8 @@ class Weakspots:
         largest of all is not in it.
         """
         states = [seen[look] for look in self.looks(edits, batch)]
+        if len(states) < 2:
+            return ()  # no edit, so none that was worst
         tokens = states[0]["tokens"]
         damage = Damage.of([state["nll"] for state in states], tokens)
         at = damage.worst
