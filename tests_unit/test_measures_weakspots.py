@@ -188,7 +188,7 @@ def trained_folder(folder: Path) -> Path:
         optimizer.zero_grad()
         model(input_ids=ids, labels=ids).loss.backward()
         optimizer.step()
-    assert float(model(input_ids=ids, labels=ids).loss) < 2.0
+    assert model(input_ids=ids, labels=ids).loss.item() < 2.0
     model.save_pretrained(folder)
     tiny.tokenizer.save_pretrained(folder)
     return folder
