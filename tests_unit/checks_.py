@@ -54,6 +54,8 @@ def pytest_collection_finish(session):
 
     BoundRome.edit, run.load_model, store.LookStore.put = noted_edit, noted_load, noted_put
 """
+#: Checks that look at more than an edit or a count: their own tests run them.
+APART = ("test_matrices.py", "test_weakspots.py")
 FACTS = [
     {
         "id": f"fact-{i}",
@@ -147,10 +149,9 @@ def make_checks(
     cache: str = "checks-cache",
 ) -> Checks:
     """Make the project; the model and the cache serve all tests of this process."""
+    left_out = shutil.ignore_patterns("__pycache__", *APART)
     for folder in ("tests_editing", "tests_analysis"):
-        shutil.copytree(
-            ROOT / folder, pytester.path / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / folder, pytester.path / folder, ignore=left_out)
     pytester.makeini(SETTINGS)
     lines = "".join(json.dumps(fact) + "\n" for fact in FACTS)
     (pytester.path / "facts.jsonl").write_text(lines, encoding="utf-8")

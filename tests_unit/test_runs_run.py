@@ -116,13 +116,14 @@ def test_memory_is_stated_by_what_it_is_for(settings: RunSettings) -> None:
     parameters = {p.data_ptr(): p for p in run.stack.loaded.model.parameters()}
     held = run.memory()
     assert held.originals == matrix.numel() * 4
+    assert held.factors == sum(matrix.shape) * 4
     assert held.weights == sum(p.numel() * 4 for p in parameters.values())
     run.observe(ONE, 1, ["recall.sequential"])
     assert run.memory().resumed == 0  # nobody asks a fact of every state
     run.observe(ONE, 1, ["perplexity"])
     assert run.memory().resumed > 0
     assert held.peak > held.weights
-    assert len(held.lines()) == 4
+    assert len(held.lines()) == 5
 
 
 def test_a_codebook_and_edited_weights_take_turns_on_one_model(settings: RunSettings) -> None:

@@ -98,6 +98,11 @@ class Untouched:
         """The same tensor."""
         return self.original
 
+    @property
+    def factors(self) -> tuple[()]:
+        """No change was ever made."""
+        return ()
+
 
 class CodebookState:
     """Walks a model through the states of a codebook; no weight ever changes.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from editsuite.editors.update import Change, Dense, LowRank, Recorded, Update
+from editsuite.editors.update import Change, Dense, Factors, LowRank, Recorded, Update
 
 if TYPE_CHECKING:
     from editsuite.cards import ModelCard
@@ -21,6 +21,7 @@ __all__ = [
     "Change",
     "ChecksEarly",
     "Dense",
+    "Factors",
     "LowRank",
     "Method",
     "Recorded",
@@ -38,6 +39,10 @@ class Weight(Protocol):
     def original(self) -> Tensor: ...
     @property
     def current(self) -> Tensor: ...
+    @property
+    def factors(self) -> Sequence[Factors] | None:
+        """One pair for each edit, in order; None where edits are not products of few columns."""
+        ...
 
 
 class State(Protocol):

@@ -37,6 +37,8 @@ class Dense:
 
 #: How a weight changes.
 Change = LowRank | Dense
+#: A low-rank change as a weight stores it: ``left @ right.T``.
+Factors = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)

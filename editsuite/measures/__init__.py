@@ -9,21 +9,25 @@ from editsuite.late import late
 if TYPE_CHECKING:
     from editsuite.measures.known import measures
     from editsuite.measures.locality import Locality
+    from editsuite.measures.matrices import Matrices
     from editsuite.measures.observation import Observation
     from editsuite.measures.parameters import Parameters, pearson
     from editsuite.measures.perplexity import Perplexity
     from editsuite.measures.protocol import Look, Measure, View
     from editsuite.measures.recall import Recall
+    from editsuite.measures.weakspots import Weakspots
 
 __all__ = [
     "Locality",
     "Look",
+    "Matrices",
     "Measure",
     "Observation",
     "Parameters",
     "Perplexity",
     "Recall",
     "View",
+    "Weakspots",
     "measures",
     "pearson",
 ]
@@ -33,12 +37,14 @@ __getattr__ = late(
     {
         "Locality": "editsuite.measures.locality",
         "Look": "editsuite.measures.protocol",
+        "Matrices": "editsuite.measures.matrices",
         "Measure": "editsuite.measures.protocol",
         "Observation": "editsuite.measures.observation",
         "Parameters": "editsuite.measures.parameters",
         "Perplexity": "editsuite.measures.perplexity",
         "Recall": "editsuite.measures.recall",
         "View": "editsuite.measures.protocol",
+        "Weakspots": "editsuite.measures.weakspots",
         "measures": "editsuite.measures.known",
         "pearson": "editsuite.measures.parameters",
     },

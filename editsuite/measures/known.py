@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from editsuite.measures.locality import Locality
+from editsuite.measures.matrices import Matrices
 from editsuite.measures.parameters import Parameters
 from editsuite.measures.perplexity import Perplexity
 from editsuite.measures.protocol import Measure
 from editsuite.measures.recall import Recall
+from editsuite.measures.weakspots import Weakspots
 
 
 def measures() -> Mapping[str, Measure]:
@@ -18,6 +20,8 @@ def measures() -> Mapping[str, Measure]:
         Recall("individual"),
         Locality(),
         Parameters(),
+        Matrices(),
         Perplexity(),
+        Weakspots(),
     )
     return {measure.name: measure for measure in known}

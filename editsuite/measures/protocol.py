@@ -12,6 +12,9 @@ from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
 from editsuite.measures.observation import Observation
 
+#: A change as a weight stores it: ``left @ right.T``, of ``[m, r]`` and ``[n, r]``.
+Factors = tuple[Tensor, Tensor]
+
 
 class Weight(Protocol):
     """An edited matrix and what it was."""
@@ -20,6 +23,11 @@ class Weight(Protocol):
     def original(self) -> Tensor: ...
     @property
     def current(self) -> Tensor: ...
+    @property
+    def factors(self) -> Sequence[Factors] | None:
+        """One pair for each edit, in order: ``current`` is the rounded sum of ``original`` and
+        their products. None where the edits are not products of few columns."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ VERDICTS = (PASS, FAIL, NO_BASELINE, OBSERVED)
 
 #: Retention says of a capability in one number what these say in three.
 _SUMMED_UP = (".score", ".lost", ".won")
+
+#: Of the edited matrices, sizes that other numbers put in proportion; and all numbers by layer.
+_IN_PROPORTION = (".spectral_change", ".condition_number", ".weight_norm")
+_OF_LAYER = re.compile(r"\.L\d+$")
 
 #: What pytest's exit status means where it is neither success nor failed tests.
 _STOPPED = {2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests ran"}
@@ -60,7 +65,9 @@ class Row:
 
     @property
     def aside(self) -> bool:
-        """Whether it is left to the tables of the page: what of a capability others sum up."""
+        """Whether it is left to the tables of the page: what other numbers sum up."""
+        if self.name.startswith("parameters."):
+            return self.name.endswith(_IN_PROPORTION) or bool(_OF_LAYER.search(self.name))
         return self.name.startswith("capability.") and self.name.endswith(_SUMMED_UP)
 
     @property

@@ -6,7 +6,7 @@ import math
 import unicodedata
 
 #: Digits after the point.
-_DECIMALS = {"share": 3, "perplexity": 2, "correlation": 4, "ratio": 4, "norm": 3}
+_DECIMALS = {"share": 3, "perplexity": 2, "correlation": 4, "ratio": 4, "norm": 3, "count": 0}
 
 #: Beyond this a number with a point has no readable width.
 _LARGE = 1e5

@@ -16,12 +16,14 @@ class MemoryUse:
     Attributes:
         weights: the model's parameters, each counted once.
         originals: the edited matrices as they were, for taking edits off.
+        factors: changes of the edited matrices, for measures of them.
         resumed: kept states of the layers below the lowest edit.
         peak: most resident memory the process ever had, with libraries, activations and all.
     """
 
     weights: int
     originals: int
+    factors: int
     resumed: int
     peak: int
 
@@ -30,9 +32,14 @@ class MemoryUse:
         return [f"{name:<10}{number / 2**20:>9.1f} MiB" for name, number in asdict(self).items()]
 
 
-def memory_use(weights: Iterable[Tensor], originals: Iterable[Tensor], resumed: int) -> MemoryUse:
+def memory_use(
+    weights: Iterable[Tensor],
+    originals: Iterable[Tensor],
+    factors: Iterable[Tensor],
+    resumed: int,
+) -> MemoryUse:
     """Add up tensors (one that is there twice counts once) and ask the system for the peak."""
-    return MemoryUse(_bytes(weights), _bytes(originals), resumed, peak_resident())
+    return MemoryUse(_bytes(weights), _bytes(originals), _bytes(factors), resumed, peak_resident())
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

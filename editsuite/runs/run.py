@@ -201,10 +201,11 @@ class Run:
 
     def memory(self) -> MemoryUse:
         """What this process holds; the model must have been loaded."""
-        weights = (w for chain in self._chains.values() for w in chain.weights().values())
+        weights = [w for chain in self._chains.values() for w in chain.weights().values()]
         originals = [w.original for w in weights if w.original is not w.current]
+        factors = [side for w in weights for pair in w.factors or () for side in pair]
         resumed = sum(cache.held for cache in self._resumes.values())
-        return memory_use(self.stack.loaded.model.parameters(), originals, resumed)
+        return memory_use(self.stack.loaded.model.parameters(), originals, factors, resumed)
 
     def tell(self, case: Case, progress: Progress) -> None:
         """Tell whoever watches of an edit."""
