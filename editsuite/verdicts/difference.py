@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from editsuite.measures.observation import Pairs
+from editsuite.verdicts.one_sided import binomial, student
 from editsuite.verdicts.verdict import Tested
 
 
@@ -22,7 +22,7 @@ def mcnemar_test(pairs: Pairs) -> Tested:
     won, changed = len(pairs.won), len(pairs.won) + len(pairs.lost)
     if not changed:
         return Tested(1.0, 1.0, "exact mcnemar")
-    return Tested(*_halves(won, changed), "exact mcnemar")
+    return Tested(*binomial(won, changed, 0.5), "exact mcnemar")
 
 
 def difference_test(pairs: Pairs, bound: float) -> Tested:
@@ -45,18 +45,5 @@ def difference_test(pairs: Pairs, bound: float) -> Tested:
         above, apart = int(np.sum(change > bound)), int(np.sum(change != bound))
         if not apart:
             return Tested(1.0, 1.0, "exact sign test")
-        return Tested(*_halves(above, apart), "exact sign test")
-    more, fewer = (
-        float(stats.ttest_1samp(change, bound, alternative=side).pvalue)
-        for side in ("greater", "less")
-    )
-    return Tested(more, fewer, "paired t")
-
-
-def _halves(above: int, n: int) -> tuple[float, float]:
-    """One-sided p values of a count that is half of n but for chance."""
-    more, fewer = (
-        float(stats.binomtest(above, n, 0.5, alternative=side).pvalue)
-        for side in ("greater", "less")
-    )
-    return more, fewer
+        return Tested(*binomial(above, apart, 0.5), "exact sign test")
+    return Tested(*student(change, bound), "paired t")

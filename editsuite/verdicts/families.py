@@ -27,9 +27,9 @@ def corrected(
     - ``holm`` (Holm 1979, Scandinavian Journal of Statistics 6, 65): any wrong claim of the family,
       in that direction, has at most probability 2.5 %, however the verdicts hang together. For
       gates.
-    - ``benjamini-hochberg`` (1995, Journal of the Royal Statistical Society B 57, 289): of the claims
-      made, at most 2.5 % are wrong on average, for independent or positively dependent verdicts.
-      For tables of many states, where single errors may stand.
+    - ``benjamini-hochberg`` (1995, Journal of the Royal Statistical Society B 57, 289): of the
+      claims made, at most 2.5 % are wrong on average, for independent or positively dependent
+      verdicts. For tables of many states, where single errors may stand.
 
     Args:
         family: what the verdicts have in common; it stands in each verdict.

@@ -67,8 +67,8 @@ def moved(observation: Observation) -> Verdict:
     """Is the state better or worse than the unedited model at all?
 
     0/1 scores: exact McNemar; its interval is that of the difference of paired shares with one
-    lost and one won item added (Bonett and Price 2012). Weighted and graded scores: Student's t with
-    the two items added. Log-likelihoods: Student's t.
+    lost and one won item added (Bonett and Price 2012). Weighted and graded scores: Student's t
+    with the two items added. Log-likelihoods: Student's t.
 
     Args:
         observation: a retention or a mean change, with pairs.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from editsuite.measures.observation import Pairs
+from editsuite.verdicts.one_sided import binomial, student
 from editsuite.verdicts.verdict import Tested
 
 
@@ -34,34 +34,26 @@ def ratio_test(pairs: Pairs, bound: float) -> Tested:
         return Tested(1.0, 1.0, "none: nothing was right before")
     if pairs.binary and all(pairs.before):
         return _binomial(pairs, bound)
-    student = _student(pairs, bound)
+    graded = _student(pairs, bound)
     if not pairs.binary or pairs.won:
-        return student
+        return graded
     exact = _binomial(pairs, bound)
     return Tested(
-        max(student.retained, exact.retained),
-        max(student.lost, exact.lost),
+        max(graded.retained, exact.retained),
+        max(graded.lost, exact.lost),
         "larger p of exact binomial and paired t",
     )
 
 
 def _binomial(pairs: Pairs, bound: float) -> Tested:
     """Of the items that were right, more or fewer stayed so than the bound."""
-    kept, right = pairs.kept
-    more, fewer = (
-        float(stats.binomtest(kept, right, bound, alternative=side).pvalue)
-        for side in ("greater", "less")
-    )
-    return Tested(more, fewer, "exact binomial")
+    return Tested(*binomial(*pairs.kept, bound), "exact binomial")
 
 
 def _student(pairs: Pairs, bound: float) -> Tested:
     """Student's t of ``after - bound before``, where the score before is surely above 0."""
     before, after = map(np.asarray, pairs.smoothed())
     # Fieller's interval is unbounded where this is not small; then no ratio is ruled out.
-    there = stats.ttest_1samp(before, 0.0, alternative="greater").pvalue
-    more, fewer = (
-        float(max(there, stats.ttest_1samp(after - bound * before, 0.0, alternative=side).pvalue))
-        for side in ("greater", "less")
-    )
-    return Tested(more, fewer, "paired t of after - bound x before")
+    there, _ = student(before, 0.0)
+    above, below = student(after - bound * before, 0.0)
+    return Tested(max(there, above), max(there, below), "paired t of after - bound x before")
