@@ -33,7 +33,7 @@ from editsuite.verdicts.families import corrected
 from editsuite.verdicts.judging import nats
 from editsuite.verdicts.one_sided import student
 from editsuite.verdicts.ratio import ratio_test
-from editsuite.verdicts.verdict import ALPHA, MARGIN, Tested, Verdict
+from editsuite.verdicts.verdict import ALPHA, MARGIN, Evidence, Verdict
 
 BOUND = 1 - MARGIN
 #: True retentions: of the margin, and of effects on both sides.
@@ -56,7 +56,7 @@ class Scenario:
 
     name: str
     draw: Callable[[np.random.Generator, int, float], Samples]
-    test: Callable[[np.ndarray, np.ndarray], Tested]
+    test: Callable[[np.ndarray, np.ndarray], Evidence]
 
 
 def binary(right: float, won: float) -> Callable[[np.random.Generator, int, float], Samples]:
@@ -98,26 +98,26 @@ def rare_change(rng: np.random.Generator, n: int, ratio: float) -> Samples:
     return before, before - fall
 
 
-def judge_binary(before: np.ndarray, after: np.ndarray) -> Tested:
+def judge_binary(before: np.ndarray, after: np.ndarray) -> Evidence:
     """The ratio's test; of 0/1 scores only the four counts matter."""
     counts = [int(np.sum((before == b) & (after == a))) for b in (0, 1) for a in (0, 1)]
     return judge_counts(*counts)
 
 
 @cache
-def judge_counts(wrong: int, won: int, lost: int, kept: int) -> Tested:
+def judge_counts(wrong: int, won: int, lost: int, kept: int) -> Evidence:
     """The ratio's test of so many items of each kind."""
     before = (0.0,) * (wrong + won) + (1.0,) * (lost + kept)
     after = (0.0,) * wrong + (1.0,) * won + (0.0,) * lost + (1.0,) * kept
     return ratio_test(Pairs(before, after), BOUND)
 
 
-def judge_graded(before: np.ndarray, after: np.ndarray) -> Tested:
+def judge_graded(before: np.ndarray, after: np.ndarray) -> Evidence:
     """The ratio's test."""
     return ratio_test(Pairs(tuple(before.tolist()), tuple(after.tolist())), BOUND)
 
 
-def judge_nats(before: np.ndarray, after: np.ndarray) -> Tested:
+def judge_nats(before: np.ndarray, after: np.ndarray) -> Evidence:
     """The test of changes, against the margin in nats."""
     pairs = Pairs(tuple(before.tolist()), tuple(after.tolist()))
     return difference_test(pairs, -nats(MARGIN))
@@ -135,19 +135,19 @@ SCENARIOS = (
 )
 
 
-def sample(scenario: Scenario, n: int, ratio: float, runs: int, seed: int) -> list[Tested]:
+def sample(scenario: Scenario, n: int, ratio: float, runs: int, seed: int) -> list[Evidence]:
     """The tests of many samples."""
     rng = np.random.default_rng([seed, n, round(1000 * ratio)])
     return [scenario.test(*scenario.draw(rng, n, ratio)) for _ in range(runs)]
 
 
-def said(found: Sequence[Tested], claim: str) -> float:
+def said(found: Sequence[Evidence], claim: str) -> float:
     """Share of the tests that make a claim."""
     return float(np.mean([getattr(tested, claim) <= ALPHA for tested in found]))
 
 
 def in_families(
-    found: Sequence[Tested], claim: str, families: int, seed: int
+    found: Sequence[Evidence], claim: str, families: int, seed: int
 ) -> tuple[float, float]:
     """Share of families with the claim for any member, and share of members with it, under Holm.
 
@@ -223,7 +223,7 @@ def tables(sizes: Sequence[int], runs: int, seed: int) -> str:
 
 def main(
     sizes: Annotated[str, typer.Option(help="numbers of items")] = "64,100,1000",
-    runs: Annotated[int, typer.Option(min=1, help="samples of each kind")] = 1000,
+    runs: Annotated[int, typer.Option(min=1, help="samples of each kind")] = 500,
     seed: Annotated[int, typer.Option(help="of the samples")] = 0,
     page: Annotated[Path, typer.Option(help="the page to write to")] = ROOT / "docs/verdicts.md",
     write: Annotated[bool, typer.Option(help="put the tables into the page")] = False,

@@ -6,10 +6,10 @@ import numpy as np
 
 from editsuite.measures.observation import Pairs
 from editsuite.verdicts.one_sided import binomial, student
-from editsuite.verdicts.verdict import Tested
+from editsuite.verdicts.verdict import Evidence
 
 
-def mcnemar_test(pairs: Pairs) -> Tested:
+def mcnemar_test(pairs: Pairs) -> Evidence:
     """Exact McNemar test: were as many 0/1 items won as lost?
 
     Under "nothing but chance" each item that changed was won with probability 1/2, so the number
@@ -21,11 +21,11 @@ def mcnemar_test(pairs: Pairs) -> Tested:
     """
     won, changed = len(pairs.won), len(pairs.won) + len(pairs.lost)
     if not changed:
-        return Tested(1.0, 1.0, "exact mcnemar")
-    return Tested(*binomial(won, changed, 0.5), "exact mcnemar")
+        return Evidence(1.0, 1.0, "exact mcnemar")
+    return Evidence(*binomial(won, changed, 0.5), "exact mcnemar")
 
 
-def difference_test(pairs: Pairs, bound: float) -> Tested:
+def difference_test(pairs: Pairs, bound: float) -> Evidence:
     """Test the mean of the items' changes against a bound, both ways.
 
     Student's t of paired differences. Where all items changed by the same number, t would be
@@ -39,11 +39,11 @@ def difference_test(pairs: Pairs, bound: float) -> Tested:
         p = 1 both ways where an item has no number, as in a model that says NaN.
     """
     if not pairs.finite:
-        return Tested(1.0, 1.0, "none: an item has no number")
+        return Evidence(1.0, 1.0, "none: an item has no number")
     change = np.asarray(pairs.changes)
     if np.ptp(change) == 0:
         above, apart = int(np.sum(change > bound)), int(np.sum(change != bound))
         if not apart:
-            return Tested(1.0, 1.0, "exact sign test")
-        return Tested(*binomial(above, apart, 0.5), "exact sign test")
-    return Tested(*student(change, bound), "paired t")
+            return Evidence(1.0, 1.0, "exact sign test")
+        return Evidence(*binomial(above, apart, 0.5), "exact sign test")
+    return Evidence(*student(change, bound), "paired t")

@@ -39,14 +39,14 @@ def corrected(
     Returns:
         The verdicts in the same order.
     """
-    tested = [v.tested for v in verdicts if v.tested is not None]
+    tested = [v.evidence for v in verdicts if v.evidence is not None]
     if not tested:
         return tuple(verdicts)
     retained = iter(_adjusted([t.retained for t in tested], method))
     lost = iter(_adjusted([t.lost for t in tested], method))
     return tuple(
         v
-        if v.tested is None
+        if v.evidence is None
         else replace(
             v, correction=Correction(family, method, len(tested), next(retained), next(lost))
         )

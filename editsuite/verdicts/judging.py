@@ -60,7 +60,7 @@ def verdict(observation: Observation, margin: float = MARGIN) -> Verdict:
     if observation.pairs is None:
         return found
     test = ratio_test if ratio else difference_test
-    return replace(found, tested=test(observation.pairs, found.bound))
+    return replace(found, evidence=test(observation.pairs, found.bound))
 
 
 def moved(observation: Observation) -> Verdict:
@@ -83,7 +83,7 @@ def moved(observation: Observation) -> Verdict:
             "told of a live run's retentions and changes only"
         )
     if observation.unit != "ratio":
-        return replace(_untested(observation, 0.0), tested=difference_test(pairs, 0.0))
+        return replace(_untested(observation, 0.0), evidence=difference_test(pairs, 0.0))
     found = replace(
         _untested(observation, 0.0),
         estimate=math.fsum(pairs.changes) / len(pairs.changes),
@@ -91,14 +91,14 @@ def moved(observation: Observation) -> Verdict:
         interval="student 95%, two items added",
     )
     if not pairs.finite:
-        return replace(found, low=-math.inf, high=math.inf, tested=difference_test(pairs, 0.0))
+        return replace(found, low=-math.inf, high=math.inf, evidence=difference_test(pairs, 0.0))
     more = Pairs(*pairs.smoothed())
     held = stats.ttest_1samp(more.changes, 0.0).confidence_interval(LEVEL)
     if pairs.binary:
         tested = mcnemar_test(pairs)
     else:
         tested = replace(difference_test(more, 0.0), test="paired t, two items added")
-    return replace(found, low=float(held.low), high=float(held.high), tested=tested)
+    return replace(found, low=float(held.low), high=float(held.high), evidence=tested)
 
 
 def _untested(observation: Observation, margin: float) -> Verdict:

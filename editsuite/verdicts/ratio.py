@@ -6,10 +6,10 @@ import numpy as np
 
 from editsuite.measures.observation import Pairs
 from editsuite.verdicts.one_sided import binomial, student
-from editsuite.verdicts.verdict import Tested
+from editsuite.verdicts.verdict import Evidence
 
 
-def ratio_test(pairs: Pairs, bound: float) -> Tested:
+def ratio_test(pairs: Pairs, bound: float) -> Evidence:
     """Test ``mean(after) / mean(before)`` against a bound, both ways.
 
     The ratio lies above the bound exactly where the mean of ``after - bound before`` is above 0.
@@ -29,31 +29,31 @@ def ratio_test(pairs: Pairs, bound: float) -> Tested:
         p = 1 both ways where nothing was right before: what was not there cannot be lost.
     """
     if not pairs.finite:
-        return Tested(1.0, 1.0, "none: an item has no number")
+        return Evidence(1.0, 1.0, "none: an item has no number")
     if not any(pairs.before):
-        return Tested(1.0, 1.0, "none: nothing was right before")
+        return Evidence(1.0, 1.0, "none: nothing was right before")
     if pairs.binary and all(pairs.before):
         return _binomial(pairs, bound)
     graded = _student(pairs, bound)
     if not pairs.binary or pairs.won:
         return graded
     exact = _binomial(pairs, bound)
-    return Tested(
+    return Evidence(
         max(graded.retained, exact.retained),
         max(graded.lost, exact.lost),
         "larger p of exact binomial and paired t",
     )
 
 
-def _binomial(pairs: Pairs, bound: float) -> Tested:
+def _binomial(pairs: Pairs, bound: float) -> Evidence:
     """Of the items that were right, more or fewer stayed so than the bound."""
-    return Tested(*binomial(*pairs.kept, bound), "exact binomial")
+    return Evidence(*binomial(*pairs.kept, bound), "exact binomial")
 
 
-def _student(pairs: Pairs, bound: float) -> Tested:
+def _student(pairs: Pairs, bound: float) -> Evidence:
     """Student's t of ``after - bound before``, where the score before is surely above 0."""
     before, after = map(np.asarray, pairs.smoothed())
     # Fieller's interval is unbounded where this is not small; then no ratio is ruled out.
     there, _ = student(before, 0.0)
     above, below = student(after - bound * before, 0.0)
-    return Tested(max(there, above), max(there, below), "paired t of after - bound x before")
+    return Evidence(max(there, above), max(there, below), "paired t of after - bound x before")

@@ -33,7 +33,7 @@ def decided(low: float, high: float, bound: float) -> Kept:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Evidence:
     """Two one-sided tests of one bound.
 
     Attributes:
@@ -56,8 +56,8 @@ class Correction:
         family: what the verdicts have in common.
         method: ``holm`` or ``benjamini-hochberg``.
         members: how many verdicts were tested together.
-        retained: the corrected p of ``Tested.retained``.
-        lost: the corrected p of ``Tested.lost``.
+        retained: the corrected p of ``Evidence.retained``.
+        lost: the corrected p of ``Evidence.lost``.
     """
 
     family: str
@@ -80,7 +80,7 @@ class Verdict:
         unit: ``ratio`` to the unedited model, or what differences are in.
         margin: how much may be missing; 0 asks whether anything changed.
         interval: how the interval was found.
-        tested: the tests; None where there are no items, only an interval.
+        evidence: of the tests; None where there are no items, only an interval.
         correction: for the other verdicts of a family; None where it stands alone.
     """
 
@@ -92,7 +92,7 @@ class Verdict:
     unit: str
     margin: float
     interval: str
-    tested: Tested | None
+    evidence: Evidence | None
     correction: Correction | None = None
 
     @property
@@ -103,7 +103,7 @@ class Verdict:
     @property
     def outcome(self) -> Outcome:
         """Retained or lost, better or worse where no margin is given, or undecided."""
-        decisive = self.correction or self.tested
+        decisive = self.correction or self.evidence
         if decisive is None:
             return decided(self.low, self.high, self.bound)
         if decisive.retained <= ALPHA:
@@ -115,14 +115,14 @@ class Verdict:
     @property
     def direction(self) -> Direction:
         """The hypothesis that the items speak for, surely or not."""
-        if self.tested is None:
+        if self.evidence is None:
             return "retained" if self.estimate >= self.bound else "lost"
-        return "retained" if self.tested.retained <= self.tested.lost else "lost"
+        return "retained" if self.evidence.retained <= self.evidence.lost else "lost"
 
     @property
     def p(self) -> float:
         """One-sided p of the direction; NaN where nothing was tested."""
-        return math.nan if self.tested is None else getattr(self.tested, self.direction)
+        return math.nan if self.evidence is None else getattr(self.evidence, self.direction)
 
     @property
     def adjusted_p(self) -> float:
@@ -147,9 +147,9 @@ class Verdict:
             f"{self.name}: {self.outcome}. {seen[0].upper()}{seen[1:]} "
             f"({self.interval}: {self.low:.4g} to {self.high:.4g}; bound {self.bound:.4g})."
         )
-        if self.tested is None:
+        if self.evidence is None:
             return f"{text} The interval alone decides."
-        text += f" Against '{self.hypothesis}': p = {self.p:.2g}, {self.tested.test}"
+        text += f" Against '{self.hypothesis}': p = {self.p:.2g}, {self.evidence.test}"
         if self.correction is not None:
             held = self.correction
             text += (
