@@ -9,7 +9,7 @@ import pytest
 from editsuite.measures.observation import exact, share
 from editsuite.measures.paired import mean_change, retention
 from editsuite.plugin.collected import PROPERTY, Collected, rows
-from editsuite.plugin.judged import judged, tested
+from editsuite.plugin.judged import evidence_of, judged
 from editsuite.report import dump_json, load_json
 from editsuite.report.rows import rows_of
 
@@ -69,12 +69,12 @@ def test_a_state_is_a_family_and_each_kind_of_number_its_own(report: dict[str, o
     said = after_one["capability.code.retention"]
     assert (said["outcome"], said["members"]) == ("retained", 3)
     assert said["adjusted_p"] == pytest.approx(3 * 0.9**64)
-    assert said["family"] == "retention after 1 edits"
+    assert said["family"] == "retention, edits: 1"
     one, two = after_20["capability.code.retention"], after_20["capability.reading.retention"]
     assert one["members"] == two["members"] == 2
     assert one["adjusted_p"] == pytest.approx(2 * one["p"])
     assert (one["outcome"], two["outcome"]) == ("retained", "undecided")
-    assert after_20["capability.code.gold"]["family"] == "gold after 20 edits"
+    assert after_20["capability.code.gold"]["family"] == "gold, edits: 20"
     assert "holm over 2" in one["words"]
 
 
@@ -93,5 +93,5 @@ def test_a_file_without_verdicts_is_read_as_before(report: dict[str, object]) ->
 
 
 def test_without_items_there_is_nothing_to_test() -> None:
-    assert tested(exact("capability.code.retention", 1.0, 64, "ratio")) is None
-    assert tested(share("capability.code.score", [1.0])) is None
+    assert evidence_of(exact("capability.code.retention", 1.0, 64, "ratio")) is None
+    assert evidence_of(share("capability.code.score", [1.0])) is None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from editsuite.plugin.baseline_file import jsonable
 from editsuite.plugin.cases import EditCase
-from editsuite.plugin.judged import judged, tested
+from editsuite.plugin.judged import evidence_of, judged
 from editsuite.verdicts import Expected, compare
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def rows(
                 "verdict": verdict,
                 "test": test,
             }
-            | ({"judged": found_out} if (found_out := tested(o)) else {})
+            | ({"judged": found_out} if (found_out := evidence_of(o)) else {})
         )
     return found
 

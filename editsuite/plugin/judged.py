@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from editsuite.verdicts.verdict import Verdict
 
 
-def tested(observation: Observation) -> dict[str, Any] | None:
+def evidence_of(observation: Observation) -> dict[str, Any] | None:
     """The verdict on an observation with its items, as JSON values; None where it has none.
 
     The items stay behind: rows go from worker to controller, and a benchmark has thousands.
@@ -30,7 +30,7 @@ def judged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     a family; Holm's correction, because a single wrong "lost" is what a gate must not say.
 
     Args:
-        rows: of all workers; what `tested` gave stands under ``judged``.
+        rows: of all workers; what `evidence_of` gave stands under ``judged``.
     """
     families: dict[tuple[str, ...], list[int]] = {}
     for place, row in enumerate(rows):
@@ -41,7 +41,7 @@ def judged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [{**row} for row in rows]
     for (_, _, edits, kind), places in families.items():
         for place, told in zip(
-            places, _told(f"{kind} after {edits} edits", [rows[p] for p in places]), strict=True
+            places, _told(f"{kind}, edits: {edits}", [rows[p] for p in places]), strict=True
         ):
             found[place]["judged"] = told
     return found
@@ -69,7 +69,7 @@ def _told(family: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _verdict(held: dict[str, Any]) -> Verdict:
-    """The verdict that `tested` wrote."""
+    """The verdict that `evidence_of` wrote."""
     from editsuite.verdicts.verdict import Evidence, Verdict
 
     return Verdict(**{**held, "evidence": Evidence(**held["evidence"])})

@@ -17,7 +17,7 @@ def ratio_test(pairs: Pairs, bound: float) -> Evidence:
     - Every item right before, 0/1 scores: those that stayed right are binomial (exact).
     - Else Student's t of ``after - bound before`` with one lost and one won item added, the test
       whose interval is Fieller's. Without the two, a sample in which nothing happened to change
-      would count as certain: the test of level 2.5 % would be wrong in up to 40 % of the cases
+      would count as certain: at level 2.5 % and 64 items the test would be wrong in up to 14 %
       (`docs/verdicts.md`).
     - 0/1 scores of which none was won: the larger p of both.
 

@@ -122,12 +122,17 @@ class Verdict:
     @property
     def p(self) -> float:
         """One-sided p of the direction; NaN where nothing was tested."""
-        return math.nan if self.evidence is None else getattr(self.evidence, self.direction)
+        if self.evidence is None:
+            return math.nan
+        return min(self.evidence.retained, self.evidence.lost)
 
     @property
     def adjusted_p(self) -> float:
         """The same, corrected for the family; NaN where it stands alone."""
-        return math.nan if self.correction is None else getattr(self.correction, self.direction)
+        if self.correction is None:
+            return math.nan
+        held = self.correction
+        return held.retained if self.direction == "retained" else held.lost
 
     @property
     def hypothesis(self) -> str:
