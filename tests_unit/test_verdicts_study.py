@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.study_verdicts import BOUND, SCENARIOS, Scenario, in_families, line, rival, sample
+from benchmarks.bench import ROOT
+from benchmarks.study_verdicts import (
+    BEGIN,
+    BOUND,
+    END,
+    KEPT,
+    LOST,
+    SCENARIOS,
+    Scenario,
+    in_families,
+    line,
+    rival,
+    sample,
+)
 from editsuite.measures.observation import Pairs
 from editsuite.verdicts.ratio import ratio_test
 from editsuite.verdicts.verdict import ALPHA, Evidence
@@ -67,3 +80,34 @@ def test_a_family_is_told_from_its_members() -> None:
 def test_a_line_has_a_cell_for_every_column() -> None:
     assert line(SCENARIOS[0], 64, 4, 0).count("|") == 13
     assert rival(SCENARIOS[0], 64, 2, 0).count("|") == 6
+
+
+def page_lines() -> list[list[str]]:
+    """The cells of the study's first table on the page."""
+    text = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    between = text.partition(BEGIN)[2].partition(END)[0].partition("False")[0]
+    lines = [line.strip("| ").split(" | ") for line in between.splitlines() if line[:1] == "|"]
+    return lines[2:]
+
+
+def test_the_page_has_every_scenario_at_every_size() -> None:
+    told = [(cells[0], int(cells[1])) for cells in page_lines()]
+    assert told == [(s.name, n) for s in SCENARIOS for n in (64, 100, 1000)]
+
+
+@pytest.mark.parametrize("n", [64, 100, 1000])
+def test_the_pages_first_lines_are_what_can_be_computed(n: int) -> None:
+    """With all right before, every share on the page has a closed form: sums of binomials."""
+    (cells,) = (c for c in page_lines() if c[:2] == [SCENARIOS[0].name, str(n)])
+    kept = np.arange(n + 1)
+    claims = {
+        "retained": stats.binom.sf(kept - 1, n, BOUND) <= ALPHA,
+        "lost": stats.binom.cdf(kept, n, BOUND) <= ALPHA,
+    }
+    columns = [("retained", BOUND), ("lost", BOUND), *[("retained", r) for r in KEPT]]
+    columns += [("lost", r) for r in LOST]
+    for cell, (claim, ratio) in zip(cells[2:8], columns, strict=True):
+        truth = float(stats.binom.pmf(kept, n, ratio) @ claims[claim])
+        # Five standard errors of the page's 500 samples, and the page's rounding.
+        room = 5 * (truth * (1 - truth) / 500) ** 0.5 + 0.0006
+        assert abs(float(cell) / 100 - truth) <= room, (claim, ratio)

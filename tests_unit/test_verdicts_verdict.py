@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,3 +202,13 @@ def test_a_verdict_is_json_and_pairs_are_not_written() -> None:
     assert json.loads(json.dumps(asdict(found)))["evidence"]["test"] == "exact binomial"
     assert set(kept(64, 2).as_json()) == {*exact("y", 1.0, 1, "ratio").as_json()}
     assert "pairs" not in kept(64, 2).as_json()
+
+
+def test_the_example_of_the_page_prints_what_the_page_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "verdicts.md"
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    (_, program), (_, printed) = blocks
+    exec(compile(program, "docs/verdicts.md", "exec"), {})
+    assert capsys.readouterr().out == printed
