@@ -211,10 +211,12 @@ def tables(sizes: Sequence[int], runs: int, seed: int) -> str:
     few = [n for n in sizes if n <= 100]
     lines += [rival(s, n, max(1, runs // 4), seed) for s in SCENARIOS for n in few]
     error = 100 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
+    # Families are drawn from the same samples: the first step of Holm sees so many at its level.
+    pooled = 100 * MEMBERS * math.sqrt(ALPHA / MEMBERS * (1 - ALPHA / MEMBERS) / runs)
     return "\n".join(
         [
             f"Percent of {runs} samples (seed {seed}); one standard error at 2.5 % is {error:.1f}, "
-            f"in the columns of the rivals {2 * error:.1f}.",
+            f"in the columns of the rivals {2 * error:.1f}, of the families {pooled:.1f}.",
             "",
             *lines,
         ]
