@@ -68,8 +68,11 @@ def test_what_is_not_there_is_left_out_by_name(checks: Checks) -> None:
     for name in ("mmlu", "math", "bbh", "commonsense_qa", "c3", "tydiqa_goldp", "mbpp"):
         result.stdout.fnmatch_lines([f"*SKIPPED*{name}*{data}*"])
     (report,) = (checks.folder / "reports").rglob("observations.json")
-    names = {row["name"] for row in json.loads(report.read_text(encoding="utf-8"))["rows"]}
+    rows = json.loads(report.read_text(encoding="utf-8"))["rows"]
+    names = {row["name"] for row in rows}
     assert {f"{PREFIX}entailment.{n}" for n in ("score", "gold", "lost", "won")} <= names
+    judged = {row["name"] for row in rows if "judged" in row}
+    assert judged == names & {f"{PREFIX}entailment.{n}" for n in ("gold", "retention")}
 
 
 def test_baselines_of_benchmarks_are_not_those_of_probes(checks: Checks) -> None:

@@ -4,14 +4,81 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from statsmodels.stats.proportion import proportion_confint
+
+from editsuite.errors import MeasureError
 
 #: Confidence of every interval.
 LEVEL = 0.95
 #: Its two-sided standard normal quantile.
 Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The same items in the unedited model and in a state.
+
+    Attributes:
+        before: of each item in the unedited model, weighted.
+        after: of the same items in the state, in the same order.
+        ids: the items' names, where they have some.
+
+    Raises:
+        MeasureError: there are no items, or not as many of one as of the other.
+    """
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.before)
+        if not n or len(self.after) != n or len(self.ids) not in (0, n):
+            raise MeasureError(
+                f"{n} items before, {len(self.after)} after, {len(self.ids)} names: a paired "
+                "comparison needs the same items, at least one, in both states"
+            )
+
+    @property
+    def finite(self) -> bool:
+        """Whether every item has a number in both states."""
+        return all(map(math.isfinite, (*self.before, *self.after)))
+
+    @property
+    def binary(self) -> bool:
+        """Whether every item is right or wrong, and all count alike."""
+        return {*self.before, *self.after} <= {0.0, 1.0}
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Places of the items that became worse."""
+        return tuple(i for i, d in enumerate(self.changes) if d < 0)
+
+    @property
+    def won(self) -> tuple[int, ...]:
+        """Places of the items that became better."""
+        return tuple(i for i, d in enumerate(self.changes) if d > 0)
+
+    @property
+    def changes(self) -> tuple[float, ...]:
+        """What each item gained or lost."""
+        return tuple(a - b for b, a in zip(self.before, self.after, strict=True))
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Of 0/1 scores: how many items stayed right, and how many were right before."""
+        stayed = sum(b > 0 and a > 0 for b, a in zip(self.before, self.after, strict=True))
+        return stayed, sum(b > 0 for b in self.before)
+
+    def smoothed(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Scores before and after, with one item that was lost and one that was won added.
+
+        So Student's t does not take a sample in which hardly any answer changed for certainty
+        (Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37, 479).
+        """
+        return (*self.before, 1.0, 0.0), (*self.after, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -26,6 +93,7 @@ class Observation:
         low: lower end of the interval.
         high: upper end.
         interval: how the interval was found; ``exact`` where nothing was sampled.
+        pairs: the items behind a comparison of two states, where it is one.
     """
 
     name: str
@@ -35,10 +103,15 @@ class Observation:
     low: float
     high: float
     interval: str
+    pairs: Pairs | None = None
 
     def as_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values, without the pairs.
+
+        They are as long as the benchmark, and the look store keeps them; what they say stands in
+        the verdict.
+        """
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pairs"}
 
 
 def share(name: str, scores: Sequence[float]) -> Observation:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from editsuite.plugin.baseline_file import jsonable
 from editsuite.plugin.cases import EditCase
+from editsuite.plugin.judged import evidence_of, judged
 from editsuite.verdicts import Expected, compare
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def rows(
                 "verdict": verdict,
                 "test": test,
             }
+            | ({"judged": found_out} if (found_out := evidence_of(o)) else {})
         )
     return found
 
@@ -116,7 +118,7 @@ class Collected:
                 "memory": {worker: self.memory[worker] for worker in sorted(self.memory)},
                 **self.run,
             },
-            "rows": sorted(self.rows, key=_place),
+            "rows": judged(sorted(self.rows, key=_place)),
             "chains": [self.chains[name] for name in sorted(self.chains)],
             "failures": self.failures,
         }

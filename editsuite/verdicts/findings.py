@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from editsuite.errors import BaselineError
 from editsuite.measures.observation import Observation, exact
+from editsuite.verdicts.families import corrected
+from editsuite.verdicts.judging import verdict
 from editsuite.verdicts.paper import read_table
+from editsuite.verdicts.verdict import MARGIN, Kept, decided
 
-Kept = Literal["retained", "lost", "undecided"]
-
-#: What may be missing of a score that counts as retained.
-MARGIN = 0.1
 #: The benchmark's column of Table 1 for each capability.
 TABLE_1: Mapping[str, str] = {
     "knowledge": "mmlu",
@@ -55,9 +53,7 @@ def status(low: float, high: float, margin: float = MARGIN) -> Kept:
         high: upper end.
         margin: what may be missing.
     """
-    if low >= 1 - margin:
-        return "retained"
-    return "lost" if high < 1 - margin else "undecided"
+    return decided(low, high, 1 - margin)
 
 
 def table_1(file: Path, method: str, edits: int, margin: float = MARGIN) -> tuple[Claim, ...]:
@@ -87,14 +83,18 @@ def judge(
 ) -> tuple[Observation, ...]:
     """Hold claims against retentions: 1 holds, 0 does not, 0.5 cannot be told.
 
-    A capability whose retention was not observed is left out.
+    A capability whose retention was not observed is left out. Retentions with their items are
+    tested, and Holm's correction taken over the claims (`docs/verdicts.md`); of others the
+    interval decides.
     """
-    seen = {o.name: o for o in observations}
+    names = [f"capability.{claim.capability}.retention" for claim in claims]
+    seen = {o.name: verdict(o, margin) for o in observations if o.name in names}
+    # A state's claims are read together, so they are one family.
+    held = {v.name: v for v in corrected("table-1", list(seen.values()))}
     found = []
-    for claim in claims:
-        left = seen.get(f"capability.{claim.capability}.retention")
-        if left is not None:
-            said = status(left.low, left.high, margin)
+    for claim, name in zip(claims, names, strict=True):
+        if name in held:
+            said = held[name].outcome
             holds = 0.5 if said == "undecided" else float(said == claim.kept)
-            found.append(exact(f"table-1.{claim.capability}", holds, left.n, "holds"))
+            found.append(exact(f"table-1.{claim.capability}", holds, held[name].n, "holds"))
     return tuple(found)

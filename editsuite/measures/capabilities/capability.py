@@ -76,11 +76,12 @@ class Capability:
         lost = [max(0.0, a - b) for a, b in zip(old, new, strict=True)]
         won = [max(0.0, b - a) for a, b in zip(old, new, strict=True)]
         # Of nothing nothing is left: no number says so.
-        left = [retention(f"{self.name}.retention", old, new)] if any(old) else []
+        ids = before.get("ids", ())
+        left = [retention(f"{self.name}.retention", old, new, ids)] if any(old) else []
         return (
             share(f"{self.name}.score", new),
             *left,
-            mean_change(f"{self.name}.gold", old_gold, new_gold, "nats"),
+            mean_change(f"{self.name}.gold", old_gold, new_gold, "nats", ids),
             share(f"{self.name}.lost", lost),
             share(f"{self.name}.won", won),
         )
