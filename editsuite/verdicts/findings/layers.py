@@ -23,7 +23,7 @@ from editsuite.verdicts.tables import Setting
 
 #: A score that is gone: the margin, as for the "nearly zero" of section 5.1.
 NOTHING = MARGIN
-#: Of a score that came back: 45 % after 50 edits are 0.91 of 49.6 % (appendix D.3); less the margin.
+#: Of a score that came back: 45 % after 50 edits are 0.91 of 49.6 % (D.3); less the margin.
 BACK = 0.8
 #: A perplexity of this many times is no language any more; Table 4 has 78 for 7.65.
 SPOILT = 5.0

@@ -15,7 +15,7 @@ Verdict = Literal["holds", "fails", "undecided", "not observed"]
 #: What one test of significance may not see and still be no loss: a tenth, as in ``claims``.
 MARGIN = 0.1
 #: The least difference of two shares that counts as one: five points. Section 5.1 calls scores that
-#: lie up to 3.1 points apart "comparable" (AX-b after one edit), and the losses it tells are larger.
+#: lie up to 3.1 points apart "comparable" (AX-b after one edit); the losses it tells are larger.
 GAP = 0.05
 
 

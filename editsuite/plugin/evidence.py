@@ -1,0 +1,161 @@
+"""Committed baselines as evidence: what findings are judged by without running a model.
+
+A baseline keeps a number, its items and its tolerance, and no interval. That of a share follows
+from the number and its items; that of a retention from the score, what was lost and what was won.
+Of the others the tolerance is what is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from editsuite.cards import ModelCard
+from editsuite.errors import BaselineError
+from editsuite.measures.observation import Observation, share
+from editsuite.measures.paired import retention
+from editsuite.plugin.baseline_file import number, read_file
+from editsuite.verdicts.findings.observed import read
+from editsuite.verdicts.findings.reading import Readings
+from editsuite.verdicts.tables import Setting
+
+#: A method's own threshold has a name in its hyperparameters.
+THRESHOLDS: Mapping[str, str] = {"grace": "eps"}
+_STEM = re.compile(r"L(?P<layer>\d+(?:-\d+)*)(?:\.b(?P<batch>\d+))?", re.ASCII)
+_COUNT = re.compile(r"-n(\d+)\]$", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a chain's settings are, as readings have them.
+
+    Attributes:
+        card: the model's.
+        method: the editing method.
+        layers: that were edited.
+        batch: facts of one edit.
+        hyperparameters: given over the card's, by bare name.
+        temperature: that answers were drawn at.
+        sample: which facts, and in which order.
+        usual: whether facts, seed and dtype are those that baselines are committed for.
+    """
+
+    card: ModelCard
+    method: str
+    layers: tuple[int, ...]
+    batch: int = 1
+    hyperparameters: Mapping[str, object] | None = None
+    temperature: float = 0.0
+    sample: str = "0"
+    usual: bool = True
+
+    def settings(self, edits: int) -> dict[str, Setting]:
+        """The settings after a number of edits."""
+        found: dict[str, Setting] = {
+            "model": self.card.name,
+            "method": self.method,
+            "edits": edits,
+            "layer": "-".join(map(str, self.layers)),
+            "batch": self.batch,
+            "temperature": self.temperature,
+            "sample": self.sample,
+        }
+        name = THRESHOLDS.get(self.method, "")
+        own = self.card.hyperparameters.get(self.method, {}).get(name)
+        chosen = (self.hyperparameters or {}).get(name, own)
+        if isinstance(chosen, int | float):
+            found["threshold"] = float(chosen)
+        as_usual = self.usual and self.batch == 1 and self.temperature == 0
+        as_usual = as_usual and not self.hyperparameters
+        found["usual"] = int(as_usual and self.layers == self.card.layers.get(self.method))
+        return found
+
+
+def committed(folder: Path, card: ModelCard) -> Readings:
+    """The readings of a model's committed baselines.
+
+    Only files of the built-in facts and the card's own hyperparameters count: of the others the
+    file's name does not tell the settings.
+
+    Args:
+        folder: of all baselines.
+        card: the model's.
+
+    Raises:
+        BaselineError: the model has no baselines there, or a file is damaged.
+    """
+    files = sorted((folder / card.name).glob("*/*.json"))
+    if not files:
+        raise BaselineError(
+            f"there are no baselines of {card.name} in {folder}; choose another folder with "
+            "--edit-baselines, or write them with pytest --edit-model NAME --snapshot-update"
+        )
+    found = []
+    for file in files:
+        match = _STEM.fullmatch(file.stem)
+        if match is not None:
+            layers = tuple(map(int, match["layer"].split("-")))
+            place = Place(card, file.parent.name, layers, int(match["batch"] or 1))
+            for name, group in read_file(file).items():
+                count = _COUNT.search(name)
+                if count is not None:
+                    settings = place.settings(int(count[1]))
+                    seen = observations(group["observations"], file)
+                    source = f"{file.parent.name}/{file.name}"
+                    found += read(seen, settings, card.n_layers, source)
+    return Readings.of_all(found)
+
+
+def observations(held: Mapping[str, Any], file: Path) -> Iterator[Observation]:
+    """A group's numbers as observations.
+
+    Raises:
+        BaselineError: a number has no items or no unit.
+    """
+    for name, entry in held.items():
+        try:
+            value, n = number(entry["value"]), int(entry["n"])
+            unit, room = str(entry["unit"]), number(entry["tolerance"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BaselineError(
+                f"{file}: {name} lacks {error}; restore the file from version control"
+            ) from error
+        stem, _, last = name.rpartition(".")
+        parts = [held.get(f"{stem}.{part}") for part in ("score", "lost", "won")]
+        if unit == "share":
+            yield replace(share(name, _shares(value, n)), value=value)
+        elif last == "retention" and all(part is not None for part in parts):
+            score, lost, won = (number(part["value"]) for part in parts if part is not None)
+            found = retention(name, *pairs(score, lost, won, n))
+            yield replace(found, value=value)
+        else:
+            low, high = value - room, value + room
+            yield Observation(name, value, n, unit, low, high, "tolerance")
+
+
+def _shares(mean: float, n: int) -> list[float]:
+    """Scores with that mean: whole ones, and one between."""
+    return [min(1.0, max(0.0, mean * n - i)) for i in range(n)]
+
+
+def pairs(score: float, lost: float, won: float, n: int) -> tuple[list[float], list[float]]:
+    """Scores before and after with these means of the score, the loss and the gain.
+
+    For items that are right or wrong there is one such table, and its interval is that of the
+    items. Where items are scored between, none of the same means varies more than whole changes
+    do, so the interval is no narrower than it should be.
+    """
+    both, out, into = n * (score - won), n * lost, n * won
+    before, after = [], []
+    for i in range(n):
+        before.append(_covered(i, 0, both + out))
+        after.append(_covered(i, 0, both) + _covered(i, both + out, both + out + into))
+    return before, after
+
+
+def _covered(item: int, start: float, end: float) -> float:
+    """How much of an item, one long, lies between two marks."""
+    return max(0.0, min(item + 1.0, end) - max(float(item), start))
