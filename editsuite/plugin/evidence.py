@@ -13,18 +13,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from editsuite.cards import ModelCard
+from editsuite.cards import ModelCard, resolve_card
 from editsuite.errors import BaselineError
 from editsuite.measures.observation import Observation, share
 from editsuite.measures.paired import retention
 from editsuite.plugin.baseline_file import number, read_file
+from editsuite.verdicts.findings import partners
 from editsuite.verdicts.findings.observed import read
-from editsuite.verdicts.findings.reading import Readings
+from editsuite.verdicts.findings.quantities import is_of_capability
+from editsuite.verdicts.findings.reading import Reading, Readings
 from editsuite.verdicts.tables import Setting
 
 #: A method's own threshold has a name in its hyperparameters.
 THRESHOLDS: Mapping[str, str] = {"grace": "eps"}
-_STEM = re.compile(r"L(?P<layer>\d+(?:-\d+)*)(?:\.b(?P<batch>\d+))?", re.ASCII)
+#: A chain's file: layers, batch, and what was asked of capabilities where it is not the probes.
+_NAME = re.compile(
+    r"L(?P<layer>\d+(?:-\d+)*)(?:\.b(?P<batch>\d+))?"
+    r"(?:\.(?P<asked>probe|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.items\w+)"
+    r"\.t(?P<temperature>\d+(?:-\d+)?)x\d+)?",
+    re.ASCII,
+)
 _COUNT = re.compile(r"-n(\d+)\]$", re.ASCII)
 
 
@@ -78,7 +86,8 @@ def committed(folder: Path, card: ModelCard) -> Readings:
     """The readings of a model's committed baselines.
 
     Only files of the built-in facts and the card's own hyperparameters count: of the others the
-    file's name does not tell the settings.
+    file's name does not tell the settings. Where the paper's benchmarks were asked, probes do not
+    count: the two are not to be compared.
 
     Args:
         folder: of all baselines.
@@ -93,20 +102,37 @@ def committed(folder: Path, card: ModelCard) -> Readings:
             f"there are no baselines of {card.name} in {folder}; choose another folder with "
             "--edit-baselines, or write them with pytest --edit-model NAME --snapshot-update"
         )
-    found = []
+    asked: dict[bool, list[Reading]] = {False: [], True: []}
+    rest = []
     for file in files:
-        match = _STEM.fullmatch(file.stem)
-        if match is not None:
-            layers = tuple(map(int, match["layer"].split("-")))
-            place = Place(card, file.parent.name, layers, int(match["batch"] or 1))
-            for name, group in read_file(file).items():
-                count = _COUNT.search(name)
-                if count is not None:
-                    settings = place.settings(int(count[1]))
-                    seen = observations(group["observations"], file)
-                    source = f"{file.parent.name}/{file.name}"
-                    found += read(seen, settings, card.n_layers, source)
-    return Readings.of_all(found)
+        told = _told(file, card)
+        if told is None:
+            continue
+        place, benchmark = told
+        for one in _of_file(file, place, card.n_layers):
+            (asked[benchmark] if is_of_capability(one.quantity) else rest).append(one)
+    return Readings.of_all([*(asked[True] or asked[False]), *rest])
+
+
+def _told(file: Path, card: ModelCard) -> tuple[Place, bool] | None:
+    """A chain's settings by its file's name, and whether benchmarks were asked; None: untold."""
+    match = _NAME.fullmatch(file.stem)
+    if match is None:
+        return None
+    temperature = float((match["temperature"] or "0").replace("-", "."))
+    layers = tuple(map(int, match["layer"].split("-")))
+    batch = int(match["batch"] or 1)
+    place = Place(card, file.parent.name, layers, batch, temperature=temperature)
+    return place, match["asked"] not in (None, "probe")
+
+
+def _of_file(file: Path, place: Place, n_layers: int) -> Iterator[Reading]:
+    for name, group in read_file(file).items():
+        count = _COUNT.search(name)
+        if count is not None:
+            seen = observations(group["observations"], file)
+            source = f"{file.parent.name}/{file.name}"
+            yield from read(seen, place.settings(int(count[1])), n_layers, source)
 
 
 def observations(held: Mapping[str, Any], file: Path) -> Iterator[Observation]:
@@ -159,3 +185,16 @@ def pairs(score: float, lost: float, won: float, n: int) -> tuple[list[float], l
 def _covered(item: int, start: float, end: float) -> float:
     """How much of an item, one long, lies between two marks."""
     return max(0.0, min(item + 1.0, end) - max(float(item), start))
+
+
+def evidence(folder: Path, card: ModelCard) -> Readings:
+    """The committed readings of a model, and of the models that findings compare it with.
+
+    Raises:
+        BaselineError: the model has no baselines there, or a file is damaged.
+    """
+    found = committed(folder, card)
+    for name in partners(card.name):
+        if (folder / name).is_dir():
+            found += committed(folder, resolve_card(name))
+    return found

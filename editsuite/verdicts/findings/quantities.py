@@ -52,3 +52,8 @@ def quantity_of(observation: str) -> tuple[str, int | None] | None:
     if found is None:
         return None
     return found.format(capability[1] if capability else ""), int(layer[1]) if layer else None
+
+
+def is_of_capability(quantity: str) -> bool:
+    """Whether a quantity depends on how capabilities are asked."""
+    return quantity.partition(".")[0] in CAPABILITIES
