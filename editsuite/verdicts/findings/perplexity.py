@@ -20,6 +20,9 @@ from editsuite.verdicts.findings.states import (
 
 #: A perplexity that rises by less does not count; that of layer 20 in Table 4 rises by 1.47.
 RISE = 1 + MARGIN
+#: Section 7.2 speaks of what 100 edits do. Earlier the order is another: in Table 4 layer 30 is the
+#: worst until 30 edits, and layer 20 has hardly moved.
+HUNDRED = 100
 
 
 def _answers(readings: Readings) -> Readings:
@@ -33,15 +36,15 @@ def _text(readings: Readings) -> Readings:
 
 
 def answers_lose_their_language(readings: Readings) -> Outcome:
-    """At each layer, from the fewest edits to the most."""
+    """At each layer, from one edit to the most."""
     parts = []
     for layer, state in _answers(readings).by("layer").items():
-        counts, edits = state.values("edits"), most(state.values("edits"))
-        if edits is None or len(counts) < 2:
+        edits = most(state.values("edits"), HUNDRED)
+        if edits is None:
             continue
-        first, last = state.of(edits=counts[0]).sole, state.of(edits=edits).sole
+        first, last = state.of(edits=1).sole, state.of(edits=edits).sole
         if first and last:
-            name = f"{where(layer)}, {counts[0]} to {edits} edits"
+            name = f"{where(layer)}, 1 to {edits} edits"
             verdict = more(over(last, first), RISE, nothing=1)
             parts.append(Part(name, verdict, f"{_shown(first)} to {_shown(last)}"))
     return every(parts)
@@ -70,7 +73,7 @@ def text_suffers_most_in_the_middle(readings: Readings) -> Outcome:
 
 def _middle_most(own: Readings) -> Iterator[Part]:
     """Nothing unless there are shallow, middle and deep layers: most is said of all three."""
-    edits = most(own.common("edits", "layer"))
+    edits = most(own.common("edits", "layer"), HUNDRED)
     if edits is None:
         return
     state = own.of(edits=edits)
@@ -114,16 +117,16 @@ FINDINGS = (
         "answers-lose-their-language",
         "What the edited model writes is ever stranger to a judge.",
         "Table 4, section 7.2",
-        "From the fewest edits to the most the perplexity of answers surely rises, and to 1.1 "
-        "times or more; at each layer. Where nothing is written any more, it has no end.",
+        "From one edit to the most (100 or more) the perplexity of answers surely rises, and to "
+        "1.1 times or more; at each layer. Where nothing is written any more, it has no end.",
         answers_lose_their_language,
     ),
     Finding(
         "answers-suffer-most-in-the-middle",
         "The perplexity of answers rises most where middle layers are edited.",
         "Table 4, section 7.2",
-        "After the most edits it is surely higher, and 1.1 times or more, at each middle layer "
-        "(0.25 to 0.6 of the depth) than at each other.",
+        "After the most edits (100 or more) it is surely higher, and 1.1 times or more, at each "
+        "middle layer (0.25 to 0.6 of the depth) than at each other.",
         answers_suffer_most_in_the_middle,
         remark="Table 4 has no number for layer 10 after 100 edits, nothing was generated; the "
         "text speaks of an extremely high perplexity.",
@@ -140,8 +143,8 @@ FINDINGS = (
         "text-suffers-most-in-the-middle",
         "The perplexity of text rises most where middle layers are edited.",
         "Table 12, appendix E.1.2",
-        "After the most edits it is surely higher, and 1.1 times or more, at each middle layer "
-        "(0.25 to 0.6 of the depth) than at each other.",
+        "After the most edits (100 or more) it is surely higher, and 1.1 times or more, at each "
+        "middle layer (0.25 to 0.6 of the depth) than at each other.",
         text_suffers_most_in_the_middle,
     ),
     Finding(

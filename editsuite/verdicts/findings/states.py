@@ -44,10 +44,10 @@ def where(layer: Setting) -> str:
     return f"layers {layer}" if "-" in str(layer) else f"layer {layer}"
 
 
-def most(counts: Iterable[Setting]) -> Setting | None:
+def most(counts: Iterable[Setting], least: int = MANY) -> Setting | None:
     """The most of some numbers of edits; None where they are not many."""
     found = max((n for n in counts if isinstance(n, int)), default=0)
-    return found if found >= MANY else None
+    return found if found >= least else None
 
 
 def after(edits: Setting) -> str:
