@@ -17,6 +17,7 @@ from editsuite.cards import ModelCard, resolve_card
 from editsuite.errors import BaselineError
 from editsuite.measures.observation import Observation, share
 from editsuite.measures.paired import retention
+from editsuite.plugin.baseline_places import digest_of
 from editsuite.plugin.evidence import committed, observations, pairs
 from editsuite.verdicts.findings import Readings, judge_all
 from editsuite.verdicts.findings.observed import read
@@ -86,13 +87,11 @@ def test_committed_numbers_fit_together() -> None:
     assert seen > 100
 
 
-def write(
-    folder: Path, name: str, value: float = 0.5, model: str = "smollm2-135m-instruct"
-) -> None:
+def write(folder: Path, name: str, value: float = 0.5, method: str = "rome") -> None:
     entry = {"value": value, "tolerance": 0.1, "n": 10, "unit": "share"}
     group = {"plan": "x", "observations": {"capability.knowledge.score": entry}}
     held = {"schema": 1, "baselines": {"test_knowledge[rome-L5-n10]": group}}
-    file = folder / model / "rome" / name
+    file = folder / "smollm2-135m-instruct" / method / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(held), encoding="utf-8")
 
@@ -102,9 +101,11 @@ def test_a_files_name_tells_the_settings(tmp_path: Path, card: ModelCard) -> Non
     write(tmp_path, "L20.b10.json", 0.2)
     write(tmp_path, "L5.probe.t0-8x3.json", 0.3)
     write(tmp_path, "L5.zsre-1234abcd.s0.float32.json", 0.4)  # foreign facts
-    write(tmp_path, "L5.builtin-1234abcd.s0.float32.set-1234abcd.json", 0.4)
+    write(tmp_path, "L5.builtin-1234abcd.s0.float32.set-1234abcd.json", 0.4)  # who knows what
+    write(tmp_path, "L5.builtin-1234abcd.s7.float32.json", 0.5)
     found = {one.value: one.settings for one in committed(tmp_path, card)}
-    assert set(found) == {0.1, 0.2, 0.3}
+    assert set(found) == {0.1, 0.2, 0.3, 0.5}
+    assert (found[0.5]["sample"], found[0.5]["usual"]) == ("7", 0)
     assert found[0.1] == {
         "model": card.name,
         "method": "rome",
@@ -131,6 +132,16 @@ def test_a_threshold_is_the_cards_own(card: ModelCard) -> None:
     grace = committed(BASELINES, card).of(method="grace")
     assert grace.values("threshold") == (1.0,)
     assert committed(BASELINES, card).of(method="rome").values("threshold") == ()
+
+
+@pytest.mark.parametrize("value", [5, 20.0])
+def test_a_threshold_that_was_set_is_known_by_its_digest(
+    value: float, tmp_path: Path, card: ModelCard
+) -> None:
+    name = f"L28.builtin-1234abcd.s0.float32.set-{digest_of({'eps': value})}.json"
+    write(tmp_path, name, method="grace")
+    (one,) = committed(tmp_path, card)
+    assert (one.settings["threshold"], one.settings["usual"]) == (value, 0)
 
 
 def test_no_baselines_are_told(tmp_path: Path, card: ModelCard) -> None:

@@ -45,15 +45,18 @@ def findings(
     from editsuite.cards import resolve_card
     from editsuite.files import write_text_atomically
     from editsuite.plugin.evidence import evidence
-    from editsuite.report.findings import page, tally
+    from editsuite.report.findings import apart, page, tally
     from editsuite.verdicts.findings import FINDINGS, judge_all, printed
+    from editsuite.verdicts.findings.agreement import agreements
     from editsuite.verdicts.findings.expected import FILE, changes, read_expected, write_expected
 
     console, card = Console(soft_wrap=True), resolve_card(model)
-    on_paper = judge_all(printed())
-    on_model = judge_all(evidence(baselines, card), card.name)
+    paper, found = printed(), evidence(baselines, card)
+    on_paper, on_model = judge_all(paper), judge_all(found, card.name)
     console.print(_table(on_paper, card.name, on_model, numbers))
     console.print(f"{card.name}: {tally(on_model)}")
+    for line in apart(agreements(found.of(model=card.name), paper)):
+        console.print(line, markup=False)
     if write is not None:
         write_text_atomically(write, page(FINDINGS, on_paper, card.name, on_model))
         console.print(f"{write}: written", markup=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,75 +18,33 @@ from editsuite.errors import BaselineError
 from editsuite.measures.observation import Observation, share
 from editsuite.measures.paired import retention
 from editsuite.plugin.baseline_file import number, read_file
+from editsuite.plugin.baseline_places import digest_of
+from editsuite.plugin.place import THRESHOLDS, Place
 from editsuite.verdicts.findings import partners
 from editsuite.verdicts.findings.observed import read
 from editsuite.verdicts.findings.quantities import is_of_capability
 from editsuite.verdicts.findings.reading import Reading, Readings
-from editsuite.verdicts.tables import Setting
 
-#: A method's own threshold has a name in its hyperparameters.
-THRESHOLDS: Mapping[str, str] = {"grace": "eps"}
-#: A chain's file: layers, batch, and what was asked of capabilities where it is not the probes.
+#: GRACE's thresholds in Table 7; a file's name has a digest of what was set.
+SET = (1, 5, 10, 20)
+#: A chain's file: layers, batch, another seed or hyperparameter, and what was asked and read where
+#: that is not what is built in.
 _NAME = re.compile(
     r"L(?P<layer>\d+(?:-\d+)*)(?:\.b(?P<batch>\d+))?"
+    r"(?:\.builtin-[0-9a-f]{8}\.s(?P<seed>\d+)\.float32(?:\.set-(?P<set>[0-9a-f]{8}))?)?"
     r"(?:\.(?P<asked>probe|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.items\w+)"
-    r"\.t(?P<temperature>\d+(?:-\d+)?)x\d+)?",
+    r"\.t(?P<temperature>\d+(?:-\d+)?)x\d+)?"
+    r"(?:\.texts-[0-9a-f]{8}-n\d+)?(?:\.questions-[0-9a-f]{8}-n\d+)?(?:\.judge-[\w-]+)?",
     re.ASCII,
 )
 _COUNT = re.compile(r"-n(\d+)\]$", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Place:
-    """What a chain's settings are, as readings have them.
-
-    Attributes:
-        card: the model's.
-        method: the editing method.
-        layers: that were edited.
-        batch: facts of one edit.
-        hyperparameters: given over the card's, by bare name.
-        temperature: that answers were drawn at.
-        sample: which facts, and in which order.
-        usual: whether facts, seed and dtype are those that baselines are committed for.
-    """
-
-    card: ModelCard
-    method: str
-    layers: tuple[int, ...]
-    batch: int = 1
-    hyperparameters: Mapping[str, object] | None = None
-    temperature: float = 0.0
-    sample: str = "0"
-    usual: bool = True
-
-    def settings(self, edits: int) -> dict[str, Setting]:
-        """The settings after a number of edits."""
-        found: dict[str, Setting] = {
-            "model": self.card.name,
-            "method": self.method,
-            "edits": edits,
-            "layer": "-".join(map(str, self.layers)),
-            "batch": self.batch,
-            "temperature": self.temperature,
-            "sample": self.sample,
-        }
-        name = THRESHOLDS.get(self.method, "")
-        own = self.card.hyperparameters.get(self.method, {}).get(name)
-        chosen = (self.hyperparameters or {}).get(name, own)
-        if isinstance(chosen, int | float):
-            found["threshold"] = float(chosen)
-        as_usual = self.usual and self.batch == 1 and self.temperature == 0
-        as_usual = as_usual and not self.hyperparameters
-        found["usual"] = int(as_usual and self.layers == self.card.layers.get(self.method))
-        return found
-
-
 def committed(folder: Path, card: ModelCard) -> Readings:
     """The readings of a model's committed baselines.
 
-    Only files of the built-in facts and the card's own hyperparameters count: of the others the
-    file's name does not tell the settings. Where the paper's benchmarks were asked, probes do not
+    Only files of the built-in facts in float32 count, with the card's own hyperparameters or one
+    of Table 7's thresholds: of the others the name does not tell the settings. Where the paper's benchmarks were asked, probes do not
     count: the two are not to be compared.
 
     Args:
@@ -110,8 +68,16 @@ def committed(folder: Path, card: ModelCard) -> Readings:
             continue
         place, benchmark = told
         for one in _of_file(file, place, card.n_layers):
-            (asked[benchmark] if is_of_capability(one.quantity) else rest).append(one)
+            if is_of_capability(one.quantity):
+                asked[benchmark].append(with_asked(one) if benchmark else one)
+            else:
+                rest.append(one)
     return Readings.of_all([*(asked[True] or asked[False]), *rest])
+
+
+def with_asked(one: Reading) -> Reading:
+    """The reading, marked as a score of the paper's benchmark."""
+    return replace(one, settings={**one.settings, "asked": "benchmark"})
 
 
 def _told(file: Path, card: ModelCard) -> tuple[Place, bool] | None:
@@ -119,11 +85,31 @@ def _told(file: Path, card: ModelCard) -> tuple[Place, bool] | None:
     match = _NAME.fullmatch(file.stem)
     if match is None:
         return None
-    temperature = float((match["temperature"] or "0").replace("-", "."))
+    method = file.parent.name
+    given = _set(match["set"], method) if match["set"] else {}
+    if given is None:
+        return None
     layers = tuple(map(int, match["layer"].split("-")))
-    batch = int(match["batch"] or 1)
-    place = Place(card, file.parent.name, layers, batch, temperature=temperature)
+    temperature = float((match["temperature"] or "0").replace("-", "."))
+    seed = match["seed"] or "0"
+    place = Place(
+        *(card, method, layers, int(match["batch"] or 1)),
+        hyperparameters=given,
+        temperature=temperature,
+        sample=seed,
+        usual=seed == "0",
+    )
     return place, match["asked"] not in (None, "probe")
+
+
+def _set(digest: str, method: str) -> dict[str, object] | None:
+    """The threshold whose digest that is, of those the paper sets; None: something else was set."""
+    name = THRESHOLDS.get(method)
+    for threshold in SET if name else ():
+        for value in (threshold, float(threshold)):
+            if digest_of({str(name): value}) == digest:
+                return {str(name): value}
+    return None
 
 
 def _of_file(file: Path, place: Place, n_layers: int) -> Iterator[Reading]:

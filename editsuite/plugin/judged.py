@@ -15,7 +15,8 @@ from editsuite.errors import BaselineError
 from editsuite.measures.observation import Observation
 from editsuite.plugin.baseline_file import number
 from editsuite.plugin.cases import EditCase
-from editsuite.plugin.evidence import Place
+from editsuite.plugin.evidence import with_asked
+from editsuite.plugin.place import Place
 from editsuite.plugin.session import EditSession
 from editsuite.report.findings import ON_A_MODEL, tally
 from editsuite.runs import Case, RunSettings
@@ -104,7 +105,10 @@ def readings_of(
             value, low, high = (number(row[name]) for name in fields)
             one = Observation(row["name"], value, row["n"], row["unit"], low, high, row["interval"])
             place = place_of(case, settings, card).settings(row["edits"])
-            found += read([one], place, card.n_layers, "this run")
+            several = read([one], place, card.n_layers, "this run")
+            if settings.capabilities.data is not None:
+                several = map(with_asked, several)
+            found += several
     return Readings.of_all(found)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from editsuite.verdicts.findings import Finding, Outcome, Verdict
+from editsuite.verdicts.findings.agreement import Agreement
+from editsuite.verdicts.findings.estimate import shown
 
 #: What a verdict is called of a model; that a claim does not hold on it is no fault.
 ON_A_MODEL: Mapping[Verdict, str] = {
@@ -96,3 +98,15 @@ def tally(outcomes: Mapping[str, Outcome]) -> str:
     """How many findings became what, in words."""
     verdicts = [outcome.verdict for outcome in outcomes.values()]
     return ", ".join(f"{verdicts.count(one)} {name}" for one, name in ON_A_MODEL.items())
+
+
+def apart(several: Sequence[Agreement]) -> list[str]:
+    """How many numbers of one of the paper's models agree with the paper's, and which do not."""
+    if not several:
+        return []
+    agreeing = sum(one.agrees for one in several)
+    lines = [f"of {len(several)} numbers that the paper has too, {agreeing} agree with it"]
+    for one in several:
+        if not one.agrees:
+            lines.append(f"  {one.name}: {shown(one.found)}, the paper has {shown(one.printed)}")
+    return lines
