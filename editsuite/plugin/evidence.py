@@ -44,8 +44,8 @@ def committed(folder: Path, card: ModelCard) -> Readings:
     """The readings of a model's committed baselines.
 
     Only files of the built-in facts in float32 count, with the card's own hyperparameters or one
-    of Table 7's thresholds: of the others the name does not tell the settings. Where the paper's benchmarks were asked, probes do not
-    count: the two are not to be compared.
+    of Table 7's thresholds: of the others the name does not tell the settings. Where the paper's
+    benchmarks were asked, probes do not count: the two are not to be compared.
 
     Args:
         folder: of all baselines.

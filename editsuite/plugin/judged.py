@@ -20,7 +20,7 @@ from editsuite.plugin.place import Place
 from editsuite.plugin.session import EditSession
 from editsuite.report.findings import ON_A_MODEL, tally
 from editsuite.runs import Case, RunSettings
-from editsuite.verdicts.findings import Outcome, Readings, judge_all
+from editsuite.verdicts.findings import Outcome, Reading, Readings, judge_all
 from editsuite.verdicts.findings.expected import FILE, contradictions, read_expected
 from editsuite.verdicts.findings.observed import read
 
@@ -97,7 +97,7 @@ def readings_of(
 ) -> Readings:
     """A run's rows as readings."""
     chains = {(one.case.name, one.case.layers): one.case for one in cases}
-    found = []
+    found: list[Reading] = []
     for row in rows:
         case = chains.get((row["method"], tuple(row["layer"])))
         if case is not None:
@@ -105,7 +105,7 @@ def readings_of(
             value, low, high = (number(row[name]) for name in fields)
             one = Observation(row["name"], value, row["n"], row["unit"], low, high, row["interval"])
             place = place_of(case, settings, card).settings(row["edits"])
-            several = read([one], place, card.n_layers, "this run")
+            several: Iterable[Reading] = read([one], place, card.n_layers, "this run")
             if settings.capabilities.data is not None:
                 several = map(with_asked, several)
             found += several

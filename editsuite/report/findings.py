@@ -38,6 +38,9 @@ editsuite findings --write docs/findings.md
   [baselines](baselines.md). What is not reproduced is an observation, not a fault. What is
   expected is committed (`baselines/{model}/findings.json`); a change turns a check red, and
   `editsuite findings --accept` takes it for expected.
+- **A run** judges them by all that its checks observed, at its end: what came out is listed under
+  the table and, with the numbers, in `findings.txt` beside the report. A comparison that holds
+  where it is expected to fail, or fails where it is expected to hold, turns the run red.
 - *Undecided*: the intervals allow both. *Not observed*: what it takes was not looked at.
 - *Surely* means that an interval of 95 % lies on one side. Intervals of differences and quotients
   join those of both numbers by squares and take them for independent. *The mean retention* is

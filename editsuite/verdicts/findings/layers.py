@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from editsuite.verdicts.findings.estimate import minus, over, shown
 from editsuite.verdicts.findings.outcome import (
@@ -11,6 +11,7 @@ from editsuite.verdicts.findings.outcome import (
     Finding,
     Outcome,
     Part,
+    Verdict,
     absent,
     at_least,
     below,
@@ -29,6 +30,8 @@ BACK = 0.8
 SPOILT = 5.0
 #: Layer 30 of 32 is at 0.97 of the depth; layer 25, at 0.81, does not fall (Table 3).
 LAST = 0.9
+#: When the score falls, and by when it is back (appendix D.3).
+FALL, RETURN = 14, 50
 SCORE, ANSWERS = "commonsense.retention", "answer_perplexity"
 
 
@@ -71,11 +74,10 @@ def _fall_and_return(state: Readings, place: str) -> Iterator[Part]:
     scores = {edits: part.held[0] for edits, part in state.of(SCORE).by("edits").items()}
     if not scores:
         return
-    low = min(scores, key=lambda edits: scores[edits].value)
     fallen = [edits for edits in scores if scores[edits].high < NOTHING]
-    start = fallen[0] if fallen else low
-    name, words = f"{place}, fall", f"retention of commonsense {shown(scores[start])}"
-    yield Part(name, below(scores[start], NOTHING), f"{words} after {after(start)}")
+    start = fallen[0] if fallen else min(scores, key=lambda edits: scores[edits].value)
+    verdict = _seen(below(scores[start], NOTHING), FALL, scores)
+    yield Part(f"{place}, fall", verdict, _retention(scores[start], start))
     written = {edits: part.held[0] for edits, part in state.of(ANSWERS).by("edits").items()}
     later = [edits for edits in scores if fallen and _number(edits) > _number(start)]
     both = [edits for edits in later if edits in written]
@@ -83,23 +85,34 @@ def _fall_and_return(state: Readings, place: str) -> Iterator[Part]:
         yield absent(f"{place}, return", "nothing was observed after the fall")
         return
     back = max(both or later, key=lambda edits: scores[edits].value)
-    words = f"retention of commonsense {shown(scores[back])} after {after(back)}"
-    yield Part(f"{place}, return", at_least(scores[back], BACK), words)
+    verdict = _seen(at_least(scores[back], BACK), RETURN, later)
+    yield Part(f"{place}, return", verdict, _retention(scores[back], back))
     if not both or _number(first := min(written, key=_number)) >= _number(start):
-        yield absent(
-            f"{place}, language", "perplexity of answers was not observed before and after"
-        )
+        words = "perplexity of answers was not observed before and after"
+        yield absent(f"{place}, language", words)
     else:
         grown = over(written[back], written[first])
         words = f"perplexity of answers {grown} times that after {after(first)}"
         yield Part(f"{place}, language", at_least(grown, SPOILT), words)
-    valid = {
-        edits: part.held[0] for edits, part in state.of("first_token.valid").by("edits").items()
-    }
-    if start in valid and back in valid:
-        change = minus(valid[back], valid[start])
+    yield from _valid(state.of("first_token.valid"), place, start, back)
+
+
+def _valid(state: Readings, place: str, start: Setting, back: Setting) -> Iterator[Part]:
+    """Whether the first tokens came back; nothing where they were not looked at."""
+    one, other = state.of(edits=start).sole, state.of(edits=back).sole
+    if one and other:
+        change = minus(other, one)
         words = f"share of first tokens that are a label rose by {change}"
         yield Part(f"{place}, first tokens", more(change, GAP), words)
+
+
+def _seen(verdict: Verdict, edits: int, counts: Iterable[Setting]) -> Verdict:
+    """What happens at some number of edits is refuted only by a look at the one it is told of."""
+    return "undecided" if verdict == "fails" and edits not in counts else verdict
+
+
+def _retention(one: Reading, edits: Setting) -> str:
+    return f"retention of commonsense {shown(one)} after {after(edits)}"
 
 
 def _number(edits: Setting) -> float:
@@ -137,7 +150,9 @@ FINDINGS = (
         "At each of the last layers (from 0.9 of the depth on) commonsense's retention lies "
         "below 0.1 after some number of edits, and at 0.8 or above after a larger one, while the "
         "perplexity of answers is 5 times that after the fewest edits or more. Where the share "
-        "of valid first tokens was looked at, it must have risen from the one state to the other.",
+        "of valid first tokens was looked at, it must have risen from the one state to the "
+        "other. A fall is refuted only "
+        "by a look at 14 edits, a return only by one at 50: the text speaks of these.",
         return_is_of_first_tokens,
         remark="Layer 30. The score is that of the text: zero after 14 edits, about 45 % after 50.",
     ),
