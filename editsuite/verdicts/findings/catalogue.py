@@ -23,15 +23,15 @@ from editsuite.verdicts.findings.reading import Readings
 FINDINGS: tuple[Finding, ...] = (
     *capabilities.FINDINGS,
     *recall.FINDINGS,
-    *models.FINDINGS[:4],
+    *models.FINDINGS,
     *layers.FINDINGS,
     *settings.FINDINGS,
     *parameters.FINDINGS,
     *perplexity.FINDINGS,
-    *saliency.FINDINGS[1:],
+    *saliency.FINDINGS,
     *thresholds.FINDINGS,
-    *models.FINDINGS[4:],
-    *saliency.FINDINGS[:1],
+    *models.OTHERS,
+    *saliency.OTHERS,
 )
 
 

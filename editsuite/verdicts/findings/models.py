@@ -127,6 +127,7 @@ def answers_outlive_language(readings: Readings) -> Outcome:
 
 _FIGURE_3 = "Figure 3 prints no numbers, and the text tells none."
 _PAIR = "after the most edits that both have, by ROME at its usual layer"
+#: Of models of one family (section 6).
 FINDINGS = (
     Finding(
         "larger-models-hold-more",
@@ -170,6 +171,9 @@ FINDINGS = (
         printed="not observed",
         remark=_FIGURE_3,
     ),
+)
+#: Of models of other families (appendix F).
+OTHERS = (
     Finding(
         "ruined-by-200",
         "Mistral is ruined by 200 edits.",

@@ -124,7 +124,7 @@ FINDINGS = (
         "Methods that change parameters forget earlier edits: sequential reliability and "
         "generalization decline.",
         "Table 2, section 5.1",
-        "From the fewest edits (10 or more) to the most, or against what was right just after "
+        "From the fewest edits (10 to 19) to the most, or against what was right just after "
         "each edit, recall is surely lower and by 5 points or more, and neither comparison "
         "speaks against it; for each method and both kinds.",
         sequential_recall_declines,
@@ -133,7 +133,7 @@ FINDINGS = (
         "individual-recall-holds",
         "ROME and MEMIT go on teaching: individual reliability and generalization stay.",
         "Table 2, section 5.1",
-        "From the fewest edits (10 or more) to the most the interval of the change lies above "
+        "From the fewest edits (10 to 19) to the most the interval of the change lies above "
         "-0.1; for each method and both kinds.",
         individual_recall_holds,
     ),
@@ -141,7 +141,7 @@ FINDINGS = (
         "individual-recall-of-mend-falls",
         "MEND stops teaching: its individual reliability and generalization fall.",
         "Table 2, section 5.1",
-        "From the fewest edits (10 or more) to the most surely lower, and by 10 points or more; "
+        "From the fewest edits (10 to 19) to the most surely lower, and by 10 points or more; "
         "both kinds.",
         individual_recall_of_mend_falls,
     ),

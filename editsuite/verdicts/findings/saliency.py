@@ -104,16 +104,6 @@ def _turned(part: Part) -> Part:
 
 FINDINGS = (
     Finding(
-        "pattern-outlives-edits",
-        "GPT2-XL keeps the attention pattern of in-context learning through 1000 edits.",
-        "Table 14, appendix F.2",
-        "After 1000 edits s_wp leads in the first layers (to 0.17 of the depth), and s_qp in "
-        "those from 0.19 on.",
-        pattern_outlives_edits,
-        model="gpt2-xl",
-        remark="Table 14 does not tell the edited layer.",
-    ),
-    Finding(
         "pattern-breaks-in-the-middle",
         "Edits of shallow and deep layers keep that pattern, edits of middle layers break it.",
         "Figure 8, section 7.3, appendix E.2",
@@ -124,5 +114,18 @@ FINDINGS = (
         pattern_breaks_in_the_middle,
         printed="not observed",
         remark="Figure 8 prints no numbers, and the text tells none.",
+    ),
+)
+#: Of GPT2-XL (appendix F).
+OTHERS = (
+    Finding(
+        "pattern-outlives-edits",
+        "GPT2-XL keeps the attention pattern of in-context learning through 1000 edits.",
+        "Table 14, appendix F.2",
+        "After 1000 edits s_wp leads in the first layers (to 0.17 of the depth), and s_qp in "
+        "those from 0.19 on.",
+        pattern_outlives_edits,
+        model="gpt2-xl",
+        remark="Table 14 does not tell the edited layer.",
     ),
 )
