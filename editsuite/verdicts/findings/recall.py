@@ -124,9 +124,9 @@ FINDINGS = (
         "Methods that change parameters forget earlier edits: sequential reliability and "
         "generalization decline.",
         "Table 2, section 5.1",
-        "From the fewest edits (10 to 19) to the most, or against what was right just after "
-        "each edit, recall is surely lower and by 5 points or more, and neither comparison "
-        "speaks against it; for each method and both kinds.",
+        "After the most edits recall of all facts is surely lower, and by 5 points or more, than "
+        "that of each fact right after its edit, or than that after the fewest edits (10 to 19), "
+        "and not surely higher than the latter; for each method and both kinds.",
         sequential_recall_declines,
     ),
     Finding(
