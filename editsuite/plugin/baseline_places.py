@@ -64,7 +64,7 @@ class BaselinePlaces:
         s = self.settings
         words = [f"{self.run.facts.name}-{self.run.facts.digest[:8]}", f"s{s.seed}", s.dtype]
         if given := s.hyperparameters_of(case.case.method):
-            words.append(f"set-{_digest(given)}")
+            words.append(f"set-{digest_of(given)}")
         return words
 
     def _asked(self, measures: Sequence[str]) -> list[str]:
@@ -81,7 +81,8 @@ class BaselinePlaces:
         return [*words, f"t{choice.temperature:g}x{choice.repeats}"]
 
 
-def _digest(given: object) -> str:
+def digest_of(given: object) -> str:
+    """What a file's name tells of hyperparameters."""
     text = json.dumps(given, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from editsuite.files import write_text_atomically
 from editsuite.plugin import options
 from editsuite.plugin.collected import PROPERTY
 from editsuite.plugin.leftovers import leftovers, remove
 from editsuite.plugin.progress import ProgressReader
 from editsuite.plugin.session import EditSession
 from editsuite.report import summary_table, write_report
+
+if TYPE_CHECKING:
+    from editsuite.plugin.judgement import Judged
 
 
 class Reporter:
@@ -28,6 +32,7 @@ class Reporter:
         self._session = session
         self._reader: ProgressReader | None = None
         self._left: list[str] = []
+        self._judged: Judged | None = None
         self._status = 0
 
     def pytest_sessionstart(self) -> None:
@@ -47,7 +52,7 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Find baselines that no check asks for any more."""
+        """Judge the findings, and find baselines that no check asks for any more."""
         if self._reader is not None:
             self._reader.stop()
         if self._session.space:  # nothing will ever ask for this run's own looks again
@@ -57,12 +62,17 @@ class Reporter:
             shutil.rmtree(folder, ignore_errors=True)
         config = self._session.config
         self._status = int(exitstatus)
-        if not self._session.collected.rows or exitstatus != pytest.ExitCode.OK:
+        if not self._session.collected.rows:
+            return
+        from editsuite.plugin.judgement import judge_run  # imports statistics, seconds of them
+
+        self._judged = judge_run(self._session)
+        if exitstatus != pytest.ExitCode.OK:
             return  # a check that broke before it observed is not gone
         self._left = leftovers(self._session)
-        if self._left and config.option.update_snapshots:
+        if config.option.update_snapshots:
             remove(self._left)
-        elif self._left:
+        elif self._left or self._judged.contradicted:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._status = int(session.exitstatus)  # pytest hands the old one on
 
@@ -82,11 +92,17 @@ class Reporter:
             terminalreporter.write_line(
                 f"{'removed' if updated else 'left over'}: {line} (no check asks for it)"
             )
-        if config.getoption("edit_verbose"):
+        verbose = config.getoption("edit_verbose")
+        for line in self._judged.lines(numbers=verbose) if self._judged else ():
+            terminalreporter.write_line(line)
+        if verbose:
             for line in _memory_lines(collected.memory):
                 terminalreporter.write_line(line)
         for path in write_report(folder, data):
             terminalreporter.write_line(f"report: {path}")
+        if self._judged and (told := self._judged.lines(numbers=True)):
+            write_text_atomically(folder / "findings.txt", "\n".join(told) + "\n")
+            terminalreporter.write_line(f"report: {folder / 'findings.txt'}")
 
 
 def _memory_lines(memory: Mapping[str, Mapping[str, int]]) -> list[str]:
