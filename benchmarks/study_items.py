@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ import typer
 
 from editsuite.cards import resolve_card
 from editsuite.cards.loading import load_model
+from editsuite.facts import load_facts, target_tokens
+from editsuite.facts.targets import subject_last_token
 from editsuite.measures.capabilities.asking import Asker
 from editsuite.measures.capabilities.batteries import battery_of
 from editsuite.measures.capabilities.battery import Sheet
@@ -28,6 +31,9 @@ TARGET = Path(__file__).parents[1] / "editsuite" / "planning" / "data" / "items.
 MODEL = "smollm2-135m-instruct"
 #: Items of a benchmark that are counted; probes are counted whole.
 COUNTED = 120
+#: Facts that are counted.
+FACTS = 200
+BUILTIN = {"builtin": "builtin"}
 
 
 def main(
@@ -44,8 +50,36 @@ def main(
             key = battery.source if battery.source != "probe" else f"probe.{capability}"
             found[key] = count(battery.sheets, tokenizer)
             typer.echo(f"{key}: {found[key]}")
-    told = {"tokenizer": MODEL, "command": "python -m benchmarks.study_items", "items": found}
+    facts = {name: count_facts(spec, tokenizer) for name, spec in (zsre(folder) | BUILTIN).items()}
+    command = "python -m benchmarks.study_items"
+    told = {"tokenizer": MODEL, "command": command, "items": found, "facts": facts}
     target.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def zsre(folder: Path) -> dict[str, str]:
+    """ZsRE's file in the folder, where it is there."""
+    return {"zsre": f"zsre:{path}" for path in sorted((folder / "zsre").glob("*.json"))[:1]}
+
+
+def count_facts(spec: str, tokenizer: Any) -> dict[str, float]:
+    """Mean tokens of a fact's prompt, of it up to the subject's end, of target and rephrase."""
+    rows = []
+    for fact in load_facts(spec).order(0)[:FACTS]:
+        tokens = target_tokens(tokenizer, fact.prompt, fact.target_new)
+        subject = subject_last_token(tokenizer, fact.prompt, fact.subject)
+        essence = f"{fact.subject} is a"
+        rows.append(
+            (
+                len(tokens.context_ids),
+                subject,
+                len(tokens.target_ids),
+                len(tokenizer(essence)["input_ids"]),
+                subject_last_token(tokenizer, essence, fact.subject),
+                len(tokenizer(fact.rephrase or "")["input_ids"]),
+            )
+        )
+    names = ("prompt", "lookup", "target", "essence", "essence_lookup", "rephrase")
+    return {name: round(fmean(column), 2) for name, column in zip(names, zip(*rows, strict=True))}
 
 
 def count(sheets: Sequence[Sheet], tokenizer: Any) -> dict[str, float]:
@@ -62,16 +96,17 @@ def count(sheets: Sequence[Sheet], tokenizer: Any) -> dict[str, float]:
             if not isinstance(what, str):
                 written.append(int(what.get("max_gen_toks", 256)))
         rows = [ids for item in asked.values() for ids, _ in item]
-        shared = common(rows) if len(asked) > 1 else None
-        if shared is not None:
+        shared = common(rows) if len(asked) > 1 else 0
+        if shared:
             prefixes.append(shared)
-        for item in asked.values():
-            own.append((tree([ids for ids, _ in item]), shared))
-            scored.append(sum(tail for _, tail in item))
+        own.append((tree(rows) - shared, len(asked), shared))
+        scored += [sum(tail for _, tail in item) for item in asked.values()]
     mean = fmean(prefixes) if prefixes else 0.0
+    # Of a subset of which one item is counted, the beginning cannot be told from the item.
+    beyond = sum(tokens - (0 if known else mean) for tokens, _, known in own)
     return {
         "prefix": round(mean, 1),
-        "own": round(fmean(n - (mean if s is None else s) for n, s in own), 1),
+        "own": round(beyond / sum(n for _, n, _ in own), 1),
         "scored": round(fmean(scored), 1),
         "written": max(written, default=0),
         "subsets": len(sheets),
@@ -88,7 +123,8 @@ def common(rows: Sequence[Sequence[int]]) -> int:
 
 def tree(rows: Sequence[Sequence[int]]) -> int:
     """Tokens of some rows with common beginnings counted once."""
-    return len({tuple(row[: i + 1]) for row in rows for i in range(len(row))})
+    ordered = sorted(rows)
+    return sum(map(len, rows)) - sum(common(pair) for pair in pairwise(ordered))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from typer.core import TyperGroup
 from editsuite.commands.cache import app as cache_commands
 from editsuite.commands.calibrate import calibrate
 from editsuite.commands.covariance import app as covariance_commands
+from editsuite.commands.plan import plan
+from editsuite.commands.reproduce import reproduce
 from editsuite.commands.train_mend import train_mend
 from editsuite.errors import EditsuiteError
 
@@ -175,6 +177,8 @@ def cards() -> None:
 app.add_typer(cache_commands, name="cache")
 app.add_typer(covariance_commands, name="covariance")
 app.command()(calibrate)
+app.command()(plan)
+app.command()(reproduce)
 app.command()(train_mend)
 
 
