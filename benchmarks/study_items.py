@@ -58,7 +58,8 @@ def main(
 
 def zsre(folder: Path) -> dict[str, str]:
     """ZsRE's file in the folder, where it is there."""
-    return {"zsre": f"zsre:{path}" for path in sorted((folder / "zsre").glob("*.json"))[:1]}
+    files = sorted((folder / "zsre").glob("*.json"))
+    return {"zsre": f"zsre:{files[0]}"} if files else {}
 
 
 def count_facts(spec: str, tokenizer: Any) -> dict[str, float]:
@@ -79,7 +80,8 @@ def count_facts(spec: str, tokenizer: Any) -> dict[str, float]:
             )
         )
     names = ("prompt", "lookup", "target", "essence", "essence_lookup", "rephrase")
-    return {name: round(fmean(column), 2) for name, column in zip(names, zip(*rows, strict=True))}
+    columns = zip(*rows, strict=True)
+    return {name: round(fmean(own), 2) for name, own in zip(names, columns, strict=True)}
 
 
 def count(sheets: Sequence[Sheet], tokenizer: Any) -> dict[str, float]:

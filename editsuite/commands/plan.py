@@ -110,8 +110,8 @@ def show_plan(
     room = found.machine.memory
     if room is not None and found.memory.device > room:
         console.print(
-            f"does not fit: {found.memory.device / 1e9:.0f} GB are needed, {found.machine.name} has "
-            f"{room / 1e9:.0f}; take another --gpu, or --edit-dtype bfloat16",
+            f"does not fit: {found.memory.device / 1e9:.0f} GB are needed, {found.machine.name} "
+            f"has {room / 1e9:.0f}; take another --gpu, or --edit-dtype bfloat16",
             markup=False,
             style="bold red",
         )

@@ -8,7 +8,8 @@ from editsuite.late import late
 
 if TYPE_CHECKING:
     from editsuite.planning.machine import Machine, known_machines, read_machine
-    from editsuite.planning.plan import RunPlan, plan_runs
+    from editsuite.planning.plan import plan_runs
+    from editsuite.planning.records import RunPlan
     from editsuite.planning.shape import Shape, shape_of
 
 __all__ = [
@@ -25,7 +26,7 @@ __getattr__ = late(
     __name__,
     {
         "Machine": "editsuite.planning.machine",
-        "RunPlan": "editsuite.planning.plan",
+        "RunPlan": "editsuite.planning.records",
         "Shape": "editsuite.planning.shape",
         "known_machines": "editsuite.planning.machine",
         "plan_runs": "editsuite.planning.plan",

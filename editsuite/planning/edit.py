@@ -1,9 +1,9 @@
 """What one edit takes: operations, passes over weights, bytes of the journal, memory.
 
 With ``w`` the entries of a layer's matrices, ``L`` the edited one of ``N`` layers, ``V h`` the
-vocabulary's matrix: a token's way through a layer is ``2 w`` operations, its logits ``2 V h``, and the
-gradient of the inputs as much again (Kaplan et al. 2020, section 2.1). What runs when stands in the
-modules named below.
+vocabulary's matrix: a token's way through a layer is ``2 w`` operations, its logits ``2 V h``, and
+the gradient of the inputs as much again (Kaplan et al. 2020, section 2.1). What runs when stands in
+the modules named below.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from editsuite.planning.tokens import FactTokens, SearchRows, search_rows
 STEPS_TAKEN: Mapping[str, float] = {"memit": 0.71, "alphaedit": 0.71}
 #: The same of GRACE where ``early_stop`` is set: 22.8 of 100 (docs/methods/grace.md).
 GRACE_TAKEN = 0.23
-#: Share of an edit's time that its products take at the speed that is reckoned with: a third is small
-#: operations (docs/engine.md), and its rows are few.
+#: Share of an edit's time that its products take at the speed that is reckoned with: a third is
+#: small operations (docs/engine.md).
 PRODUCTS = 0.65
 #: Seconds of an edit beside its passes: the lookup, digests of the matrices, the journal's file.
 EDIT_BESIDE = 0.2

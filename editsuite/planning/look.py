@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from editsuite.measures.capabilities.benchmark import BENCHMARKS
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import PREFIX
 from editsuite.planning.machine import Work
@@ -99,15 +98,23 @@ def asked_of(measure: str, choice: Choice, facts: FactTokens, count: int, entrie
     return Asked(rows, tokens, rows * facts.target, rows * longest, longest)
 
 
+def asking(measure: str, choice: Choice) -> str:
+    """Which items are asked how: two choices with the same words see the same looks."""
+    key = _key(measure.removeprefix(PREFIX), choice)
+    drawn = f" {choice.temperature:g} {choice.repeats}" if item_tokens(key).written else ""
+    return f"{key} {choice.items if choice.data else ''}{drawn}"
+
+
+def _key(name: str, choice: Choice) -> str:
+    return f"probe.{name}" if choice.data is None else choice.benchmark(name).key
+
+
 def _capability(name: str, choice: Choice) -> Asked:
-    if choice.data is None:
-        key, n = f"probe.{name}", PROBES.get(name, PROBE_ITEMS)
-    else:
-        benchmark = choice.benchmark(name)
-        key, n = benchmark.key, benchmark_items(benchmark.name)
-        if choice.items != "all":
-            n = min(n, choice.items)
-    told = item_tokens(key)
+    n = PROBES.get(name, PROBE_ITEMS)
+    if choice.data is not None:
+        n = benchmark_items(choice.benchmark(name).name)
+        n = n if choice.items == "all" else min(n, choice.items)
+    told = item_tokens(_key(name, choice))
     repeats = choice.repeats if told.written else 1
     # Where text is written, the prompts are read for that and for the right answers' likelihood.
     times = 2 if told.written else 1
@@ -123,7 +130,6 @@ def _capability(name: str, choice: Choice) -> Asked:
 
 def benchmark_items(name: str) -> int:
     """Items of a benchmark, as the paper's Table 6 counts them."""
-    assert any(one.name == name for one in BENCHMARKS.values())
     return COLUMNS[_COLUMN.get(name, name)].items or 0
 
 

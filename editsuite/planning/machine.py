@@ -1,9 +1,9 @@
 """Machines by name, and the time that work takes on one.
 
-A pass over weights needs its operations over the speed of products, and its bytes over the speed of
-memory; the two are added, not overlapped as in the roofline (Williams, Waterman and Patterson 2009):
-so 12, 45 and 150 rows come out as docs/engine.md measured them. To it come the small operations of
-each layer, which are what short passes on a GPU consist of.
+A pass over weights needs its operations over the speed of products, and its bytes over the speed
+of memory; the two are added, not overlapped as in the roofline (Williams, Waterman and Patterson
+2009): so 12, 45 and 150 rows come out as docs/engine.md measured them. To it come the small
+operations of each layer, which are what short passes on a GPU consist of.
 """
 
 from __future__ import annotations

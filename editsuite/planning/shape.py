@@ -11,7 +11,7 @@ import yaml
 from editsuite.cards import ModelCard
 
 FILE = Path(__file__).parent / "data" / "shapes.yaml"
-#: Architectures whose feed-forward blocks have two matrices; the others' have three (gate, up, down).
+#: Architectures whose feed-forward blocks have two matrices; others have three (gate, up, down).
 _PLAIN = frozenset({"gpt2", "gptj", "gpt_neox"})
 
 

@@ -60,6 +60,12 @@ def explicit(config: pytest.Config) -> frozenset[str]:
     )
 
 
+def policy(config: pytest.Config, found: Expansion | None) -> str:
+    """What a number without a baseline does; a preset observes unless it is asked not to."""
+    named = options.value(config, "missing-baseline")
+    return "observe" if found is not None and named == "auto" else named
+
+
 def split_checks(
     run: PresetRun, items: list[pytest.Item]
 ) -> tuple[list[pytest.Item], list[pytest.Item]]:

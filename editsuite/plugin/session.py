@@ -26,7 +26,7 @@ from editsuite.plugin.cases import (
 )
 from editsuite.plugin.checks import check_settings
 from editsuite.plugin.collected import Collected, rows
-from editsuite.plugin.preset import expansion
+from editsuite.plugin.preset import expansion, policy
 from editsuite.plugin.workers import Share, apply_share, cpus
 
 if TYPE_CHECKING:
@@ -124,16 +124,10 @@ class EditSession:
         """Where the run's baselines lie."""
         return BaselinePlaces(
             self.config.rootpath / options.value(self.config, "baselines"),
-            self._policy,
+            policy(self.config, self.expansion),
             self.settings,
             self.run,
         )
-
-    @property
-    def _policy(self) -> str:
-        """What a number without a baseline does; a preset observes unless it is asked not to."""
-        named = options.value(self.config, "missing-baseline")
-        return "observe" if self.preset is not None and named == "auto" else named
 
     def observe(self, case: EditCase, names: Sequence[str], prefix: str) -> list[Observation]:
         """Observe a state by some measures; the observations whose names begin with ``prefix``.
