@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from benchmarks import study_plan
 from editsuite.cards import known_cards, resolve_card, tiny_model
 from editsuite.cards.families import FAMILIES
 from editsuite.cli import app
@@ -118,6 +119,11 @@ def test_an_entry_of_rome_on_seven_billion_is_two_vectors() -> None:
 @pytest.mark.parametrize("one", list(compared()), ids=lambda one: f"{one.name}-{one.threads}")
 def test_a_plan_is_within_a_factor_of_two_of_what_was_measured(one: Any) -> None:
     assert 1 / FACTOR <= one.factor <= FACTOR
+
+
+def test_the_page_shows_what_is_reckoned_now() -> None:
+    text = study_plan.PAGE.read_text(encoding="utf-8")
+    assert study_plan.with_table(text) == text, "run python -m benchmarks.study_plan"
 
 
 def test_the_pages_have_the_measured_times() -> None:
@@ -230,7 +236,7 @@ def runner() -> CliRunner:
 
 
 def test_the_command_prints_chains_states_items_disk_memory_and_hours(runner: CliRunner) -> None:
-    words = "plan --edit-preset table-4 --edit-model llama-2-7b --gpu a100-80gb".split()
+    words = ["plan", "--edit-preset", "table-4", "--edit-model", "llama-2-7b", "--gpu", "a100-80gb"]
     result = runner.invoke(app, words)
     assert result.exit_code == 0, result.output
     assert "6 chains, 48 states, about" in result.stdout

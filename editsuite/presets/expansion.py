@@ -122,7 +122,7 @@ def _merged(runs: Sequence[PresetRun]) -> list[PresetRun]:
 
 def _differences(runs: Sequence[PresetRun]) -> str:
     """What the runs differ in, by the names of the options."""
-    axes = {
+    axes: dict[str, set[object]] = {
         "--edit-layers": {run.settings.layers for run in runs},
         "--edit-temperature": {run.settings.capabilities.temperature for run in runs},
         "--edit-seed": {run.settings.seed for run in runs},

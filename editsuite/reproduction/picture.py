@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -133,9 +134,9 @@ def _finish(axes: Axes, column: str, positions: Mapping[str, int], axis: str) ->
     axes.set_axisbelow(True)
     if COLUMNS[column].unit == "percent":
         axes.set_ylim(-3, 105)
-    drawn = [float(y) for line in axes.get_lines() for y in line.get_ydata()]
-    above = [y for y in drawn if math.isfinite(y) and y > 0]
-    if COLUMNS[column].unit == "perplexity" and above and max(above) > _SPREAD * min(above):
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+    above = drawn[np.isfinite(drawn) & (drawn > 0)]
+    if COLUMNS[column].unit == "perplexity" and len(above) and above.max() > _SPREAD * above.min():
         axes.set_yscale("log")
 
 
