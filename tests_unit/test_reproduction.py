@@ -38,8 +38,8 @@ def seen(**values: float) -> dict[str, Observation]:
     }
 
 
-def point(observed: Mapping[str, Observation], model: str = MODEL, **paper: Any) -> Point:
-    return Point(model, Case("rome", (5,)), paper.get("edits", 0), paper, observed)
+def point(observed: Mapping[str, Observation], card: str = MODEL, /, **paper: Any) -> Point:
+    return Point(card, Case("rome", (5,)), paper.get("edits", 0), paper, observed)
 
 
 def cells(found: Comparison, **settings: Any) -> dict[str, str]:
@@ -242,6 +242,7 @@ def test_a_dry_run_says_what_it_takes_and_does_nothing(
         ("table-99", [], "it can be table-1"),
         ("table-2", ["--edit-methods", "mend"], "nothing of table-2 can be run"),
         ("table-2", ["--edit-counts", "9"], "usable facts"),
+        ("table-2", ["--edit-layers", "4"], "layers 0 to 3"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_a_model_is_loaded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from editsuite.cards import ModelCard
 from editsuite.chains import Progress
 from editsuite.editors import method
 from editsuite.errors import OptionError
@@ -69,10 +70,13 @@ class Reproduction:
             The number of states.
 
         Raises:
-            OptionError: a measure that this version does not have, or nothing can be run.
+            OptionError: a measure that this version does not have, a layer that the model does
+                not have, more edits than facts, or nothing can be run.
         """
         for run in self.expansion.runs:
             check_measures(run.measures)
+            _check_layers(run, self.expansion.card)
+            Run(run.settings).check(max(run.settings.counts))
             cases, names = self._cases(run), self._names(run)
             if cases and names:
                 self._opened.append((run, cases, names))
@@ -87,7 +91,6 @@ class Reproduction:
         """Edit and observe; early states of all chains come first."""
         for run, cases, names in self._opened:
             live = Run(run.settings, self.progress, self.cpus)
-            live.check(max(run.settings.counts))
             for case, edits, paper in self._states(run, cases):
                 asked = names if edits else _unedited(names)
                 seen = {o.name: o for o in live.observe(case, edits, asked)} if asked else {}
@@ -129,6 +132,14 @@ class Reproduction:
                     for layer in _paper_layers(run, case):
                         named = {"method": case.method, "edits": printed, **layer}
                         yield case, edits, {**run.paper, **named}
+
+
+def _check_layers(run: PresetRun, card: ModelCard) -> None:
+    highest = max(run.settings.layers or (0,))
+    if highest >= card.n_layers:
+        raise OptionError(
+            f"--edit-layers names layer {highest}; {card.name} has layers 0 to {card.n_layers - 1}"
+        )
 
 
 def _only(run: PresetRun, name: str) -> RunSettings:
