@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from editsuite.cards import resolve_card
+from editsuite.chains import hyperparameters_of
+from editsuite.editors import method
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
 from editsuite.planning.edit import EDIT_BESIDE, Editing, edit_work
@@ -79,7 +81,7 @@ def _edit_name(one: Mapping[str, Any]) -> str:
 
 def _edit(one: Mapping[str, Any]) -> float:
     card = resolve_card(MODEL)
-    given = {**card.hyperparameters[one["method"]], "n_contexts": one["contexts"]}
+    given = hyperparameters_of(card, method(one["method"]), {"n_contexts": one["contexts"]})
     layers = tuple(one["layers"])
     edit = Editing(one["method"], layers, 1, given, fact_tokens("builtin"), 4)
     machine = read_machine("cpu", threads=one["threads"])
