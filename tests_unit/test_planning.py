@@ -23,6 +23,7 @@ from editsuite.errors import OptionError
 from editsuite.facts import EditRequest
 from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
 from editsuite.measures.capabilities.probe import read_items
+from editsuite.measures.perplexity import prose
 from editsuite.planning import known_machines, plan_runs, read_machine, shape_of
 from editsuite.planning.edit import Editing, journal_bytes
 from editsuite.planning.look import PROBE_ITEMS, PROBES, asked_of
@@ -81,9 +82,7 @@ def test_the_rows_of_a_search_are_those_that_are_searched_on() -> None:
     rows = lookup_rows(stack, fact, ("",))
     bare, essence = rows
     told = FactTokens(
-        prompt=bare.prompt_length
-        if hasattr(bare, "prompt_length")
-        else len("The sea near Vole is"),
+        prompt=len(bare.ids) - len(bare.target) + 1,
         lookup=bare.lookup,
         target=len(bare.target),
         essence=len(essence.ids),
@@ -134,6 +133,13 @@ def test_the_pages_have_the_measured_times() -> None:
         words = (f"{one.measured:g}", f"{one.measured:.2f}", f"{minutes} min {seconds:02d} s")
         more = (f"{one.measured:.1f}", f"{one.measured - 0.18:.2f}")  # 529.82 is told as 530
         assert any(word in text for word in (*words, *more)), (one.page, one.measured)
+
+
+def test_the_prose_is_as_long_as_is_planned() -> None:
+    """The first token of a passage is given, all others are scored."""
+    asked = asked_of("perplexity", BASE.capabilities, fact_tokens("builtin"), 0, 0.0)
+    assert asked.items == len(prose())
+    assert asked.scored == pytest.approx(asked.tokens - len(prose()))
 
 
 def test_probes_have_as_many_items_as_are_planned() -> None:
