@@ -20,6 +20,8 @@ from editsuite.commands.cache import app as cache_commands
 from editsuite.commands.calibrate import calibrate
 from editsuite.commands.covariance import app as covariance_commands
 from editsuite.commands.findings import findings
+from editsuite.commands.plan import plan
+from editsuite.commands.reproduce import reproduce
 from editsuite.commands.train_mend import train_mend
 from editsuite.commands.weakspots import weakspots
 from editsuite.errors import EditsuiteError
@@ -178,6 +180,8 @@ app.add_typer(cache_commands, name="cache")
 app.add_typer(covariance_commands, name="covariance")
 app.command()(calibrate)
 app.command()(findings)
+app.command()(plan)
+app.command()(reproduce)
 app.command()(train_mend)
 app.command()(weakspots)
 

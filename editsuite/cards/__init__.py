@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from editsuite.cards.cache import cache_root
-from editsuite.cards.card import ModelCard, default_layers, relative_layer
+from editsuite.cards.card import ModelCard, default_layers, relative_layer, relative_layers
 from editsuite.cards.families import FAMILIES, Family
 from editsuite.cards.resolve import known_cards, resolve_card
 from editsuite.late import late
@@ -30,6 +30,7 @@ __all__ = [
     "load_model",
     "prepare_model",
     "relative_layer",
+    "relative_layers",
     "resolve_card",
     "tiny_model",
 ]

@@ -72,6 +72,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what a preset does otherwise than the paper."""
+    from editsuite.plugin.preset import header
+
+    found = config.stash[SESSION].expansion
+    return header(found) if found else []
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what workers told of their progress."""
     session = config.stash.get(SESSION, None)
@@ -110,8 +118,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from editsuite.plugin.cases import checks_of, in_order
 
     items[:] = in_order(items)
-    checks = config.stash[SESSION].checks
+    mine = config.stash[SESSION]
+    checks = mine.checks
     checks.update(checks_of(items))
+    if mine.preset is not None:
+        from editsuite.plugin.preset import split_checks
+
+        items[:], others = split_checks(mine.preset, items)
+        config.hook.pytest_deselected(items=others)
     if hasattr(config, "workeroutput"):
         config.workeroutput["editsuite"] = sorted(checks)
 

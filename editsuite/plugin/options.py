@@ -45,6 +45,13 @@ class Option:
 
 OPTIONS = (
     Option(
+        "preset",
+        "NAME",
+        "",
+        "what the paper ran for one of its tables or figures: table-1 to table-14, figure-3 to "
+        "figure-10; scaled to the model, and options on the command line win",
+    ),
+    Option(
         "model", "NAME", DEFAULT_MODEL, "card name, hub id or local folder of the model to edit"
     ),
     Option(
@@ -160,7 +167,9 @@ def given(config: pytest.Config) -> bool:
 
 def _choice(config: pytest.Config) -> Choice:
     data = value(config, "data")
-    temperature, repeats = parse_drawing(value(config, "temperature"), value(config, "repeats"))
+    # A preset has temperatures of its own, and repeats go with those above 0.
+    times = "1" if value(config, "preset") else value(config, "repeats")
+    temperature, repeats = parse_drawing(value(config, "temperature"), times)
     return Choice(
         data=Path(data) if data else None,
         items=parse_items(value(config, "items")),

@@ -26,10 +26,12 @@ from editsuite.plugin.cases import (
 )
 from editsuite.plugin.checks import check_settings
 from editsuite.plugin.collected import Collected, rows
+from editsuite.plugin.preset import expansion, policy
 from editsuite.plugin.workers import Share, apply_share, cpus
 
 if TYPE_CHECKING:
     from editsuite.measures import Observation
+    from editsuite.presets import Expansion, PresetRun
     from editsuite.runs import Run, RunSettings
 
 #: Facts of a batch that the report shows.
@@ -72,16 +74,29 @@ class EditSession:
         return {"folder": str(self.folder), "space": self.space}
 
     @cached_property
+    def expansion(self) -> Expansion | None:
+        """The preset that was asked for, on the model of this run."""
+        return expansion(self.config, options.read_settings(self.config, self.space))
+
+    @property
+    def preset(self) -> PresetRun | None:
+        """The preset's one run."""
+        return self.expansion.one() if self.expansion else None
+
+    @cached_property
     def settings(self) -> RunSettings:
         """The options, read and checked."""
+        if self.preset is not None:
+            return self.preset.settings
         return options.read_settings(self.config, self.space)
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
         """The methods to check."""
+        chosen = options.value(self.config, "methods")
         return wanted_methods(
             self.config.getoption("markexpr", "") or "",
-            options.value(self.config, "methods"),
+            ",".join(self.preset.methods) if self.preset else chosen,
             options.value(self.config, "backend"),
         )
 
@@ -109,7 +124,7 @@ class EditSession:
         """Where the run's baselines lie."""
         return BaselinePlaces(
             self.config.rootpath / options.value(self.config, "baselines"),
-            options.value(self.config, "missing-baseline"),
+            policy(self.config, self.expansion),
             self.settings,
             self.run,
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from editsuite.errors import OptionError, listing
 from editsuite.measures import Measure, measures
 from editsuite.measures.capabilities.choice import Choice
-from editsuite.measures.capabilities.names import PREFIX
+from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
 
 
 class Measures:
@@ -28,3 +31,21 @@ class Measures:
         from editsuite.measures.capabilities.capability import Capability
 
         return Capability(battery_of(name, self._choice))
+
+
+def known_measures() -> frozenset[str]:
+    """Names of all measures that a run can have."""
+    return frozenset((*measures(), *(PREFIX + name for name in CAPABILITIES)))
+
+
+def check_measures(names: Iterable[str]) -> None:
+    """See that there are measures of these names.
+
+    Raises:
+        OptionError: there are none of some.
+    """
+    if unknown := set(names) - known_measures():
+        raise OptionError(
+            f"{listing(unknown)}: no such measure in this version of editsuite; it has "
+            f"{listing(known_measures())}"
+        )
