@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from editsuite.measures.perplexity import Perplexity
     from editsuite.measures.protocol import Look, Measure, View
     from editsuite.measures.recall import Recall
+    from editsuite.measures.saliency.measure import Saliency
 
 __all__ = [
     "Locality",
@@ -23,6 +24,7 @@ __all__ = [
     "Parameters",
     "Perplexity",
     "Recall",
+    "Saliency",
     "View",
     "measures",
     "pearson",
@@ -38,6 +40,7 @@ __getattr__ = late(
         "Parameters": "editsuite.measures.parameters",
         "Perplexity": "editsuite.measures.perplexity",
         "Recall": "editsuite.measures.recall",
+        "Saliency": "editsuite.measures.saliency.measure",
         "View": "editsuite.measures.protocol",
         "measures": "editsuite.measures.known",
         "pearson": "editsuite.measures.parameters",

@@ -9,6 +9,7 @@ from editsuite.measures.parameters import Parameters
 from editsuite.measures.perplexity import Perplexity
 from editsuite.measures.protocol import Measure
 from editsuite.measures.recall import Recall
+from editsuite.measures.saliency.measure import Saliency
 
 
 def measures() -> Mapping[str, Measure]:
@@ -19,5 +20,6 @@ def measures() -> Mapping[str, Measure]:
         Locality(),
         Parameters(),
         Perplexity(),
+        Saliency(),
     )
     return {measure.name: measure for measure in known}

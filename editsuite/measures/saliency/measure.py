@@ -22,16 +22,11 @@ from editsuite.measures.saliency.flows import FLOWS, Flows
 from editsuite.measures.saliency.loss import LabelLoss
 from editsuite.measures.saliency.places import Prompt, tokenized
 from editsuite.measures.saliency.seen import conclude
-from editsuite.measures.saliency.sentences import builtin
-from editsuite.measures.saliency.shots import Shot, one_shot
+from editsuite.measures.saliency.shots import Shot
+from editsuite.measures.saliency.source import builtin_shots
 
 #: Whose code decides what is seen, beside that of all looks.
 _DECISIVE = ("editsuite.measures.saliency",)
-
-
-def builtin_shots() -> tuple[Shot, ...]:
-    """Prompts about all sentences written for this project."""
-    return one_shot(builtin(), "all")
 
 
 @dataclass(frozen=True)
