@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,24 +93,27 @@ def likeness_limits(before: Curves, after: Curves) -> tuple[Numbers, Numbers]:
     """Both ends ``[4]`` of ``likeness``'s 95 % intervals, by drawing items in pairs.
 
     The percentile interval of ``scipy.stats.bootstrap``, from a seed of its own: the same numbers
-    each time. Of a single item nothing is known, and the ends are NaN.
+    each time. Of a single item nothing is known, and the ends are the furthest there are.
     """
     n = len(before.flows)
     if n < 2:
-        return np.full(4, np.nan), np.full(4, np.nan)
+        return np.array([-1.0, -1.0, -1.0, 0.0]), np.ones(4)
 
     def drawn(items: NDArray[np.intp], axis: int = -1) -> Numbers:
         old, new = (shares_of(curves.flows[items].mean(axis=-3)) for curves in (before, after))
         return likeness(old, new)
 
-    found = stats.bootstrap(
-        (np.arange(n),),
-        drawn,
-        n_resamples=DRAWS,
-        batch=AT_ONCE,
-        vectorized=True,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=0,
-    )
+    with warnings.catch_warnings():
+        # Two states may be wholly alike: then every draw gives 1, and that is no fault.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(n),),
+            drawn,
+            n_resamples=DRAWS,
+            batch=AT_ONCE,
+            vectorized=True,
+            confidence_level=LEVEL,
+            method="percentile",
+            rng=0,
+        )
     return found.confidence_interval.low, found.confidence_interval.high
