@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from checks_ import CONFTEST, Checks, make_checks, rows_by_place
+from checks_ import CONFTEST, PER_STATE, Checks, make_checks, rows_by_place
 
 from editsuite.sealed import unseal
 
