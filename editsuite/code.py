@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
+from pathlib import Path
 
 
 @cache
@@ -24,6 +26,68 @@ def code_digest(packages: tuple[str, ...], aside: tuple[str, ...] = ()) -> str:
         if file.name not in aside:
             digest.update(_code(file.read_text(encoding="utf-8")))
     return digest.hexdigest()
+
+
+@cache
+def used_modules(module: str, package: str) -> tuple[str, ...]:
+    """A module and what it imports from a package, as `code_digest` names modules.
+
+    What is imported by way of another counts, so do imports within functions and for typing alone.
+
+    Args:
+        module: full name of a module.
+        package: full name of a package; what is imported from elsewhere is not followed.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+    """
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [one for one in _imported(name) if f"{one}.".startswith(f"{package}.")]
+    return tuple(sorted(map(_as_file, found)))
+
+
+def _imported(module: str) -> set[str]:
+    """Full names of the modules that a module imports; relative imports are not used here."""
+    names = set()
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            # `from package import module` names a module as well.
+            several = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {one for one in several if _is_module(one)}
+    return names
+
+
+def _is_module(name: str) -> bool:
+    package, _, last = name.rpartition(".")
+    spec = find_spec(package)
+    places = spec.submodule_search_locations if spec else None
+    return any(
+        Path(place, f"{last}.py").is_file() or Path(place, last, "__init__.py").is_file()
+        for place in places or ()
+    )
+
+
+def _source(module: str) -> str:
+    spec = find_spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        raise ModuleNotFoundError(f"{module} is no module with a source", name=module)
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _as_file(module: str) -> str:
+    spec = find_spec(module)
+    if spec is not None and spec.submodule_search_locations:
+        return f"{module}/__init__.py"
+    package, _, name = module.rpartition(".")
+    return f"{package}/{name}.py"
 
 
 def _files(packages: Iterable[str]) -> Iterable[Traversable]:

@@ -320,7 +320,7 @@ def test_direction_times_scale_is_the_gradient_of_cross_entropy(
     whole = nn.functional.cross_entropy(logits[[4, 0, 3]][None], torch.tensor([right]))
     (grad,) = torch.autograd.grad(whole, logits)
     found = loss.scale(logits.detach()) * loss.direction(logits.detach())
-    assert loss.value(logits.detach()) == pytest.approx(float(whole), abs=1e-9)
+    assert loss.value(logits.detach()) == pytest.approx(whole.item(), abs=1e-9)
     assert found.tolist() == pytest.approx(grad.tolist(), rel=1e-9, abs=1e-12)
 
 

@@ -259,7 +259,7 @@ def test_what_is_held_against_baselines_stays_below_thirty() -> None:
 def test_every_value_lies_in_its_interval_and_no_interval_leaves_its_range() -> None:
     for o in observed(seen(flows_of(1)), seen(flows_of(2))).values():
         assert o.low <= o.value <= o.high, o.name
-        if o.unit == "share" and "_change." not in o.name:
+        if o.unit in ("share", "flow") and "_change." not in o.name:
             assert 0 <= o.low <= o.high <= 1, o.name
 
 

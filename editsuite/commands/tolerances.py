@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editsuite.errors import BaselineError
+from editsuite.verdicts.tolerance import one_item, tolerance
 
 if TYPE_CHECKING:
     from editsuite.runs.calibration import Values, Variation
@@ -43,7 +44,7 @@ def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
                 if any(v.kind != "base" for v in values):
                     _write_one(entry, values, f"{observation} of {name} in {file}")
                     entry["tolerance"] = max(
-                        entry["tolerance"], _one_item(group["observations"], observation)
+                        entry["tolerance"], one_item(group["observations"], observation)
                     )
                     written += 1
         held = {"schema": SCHEMA, "baselines": groups}
@@ -52,8 +53,6 @@ def write_tolerances(file: Path, found: Mapping[Variation, Values]) -> int:
 
 
 def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str) -> None:
-    from editsuite.runs.calibration import tolerance
-
     spoilt = [str(v) for v, value in values.items() if not math.isfinite(value)]
     if spoilt:
         raise BaselineError(
@@ -74,16 +73,3 @@ def _write_one(entry: dict[str, Any], values: Mapping[Variation, Any], name: str
     noise = {kind: float(f"{size:.3g}") for kind, size in noise.items()} | earlier
     entry["tolerance"] = float(f"{room:.3g}")
     entry["noise"] = {kind: noise[kind] for kind in sorted(noise)}
-
-
-def _one_item(observations: Mapping[str, Any], name: str) -> float:
-    """What one item more or less makes of a retention: its score's tolerance allows for that."""
-    from editsuite.runs.calibration import LEAST_ITEMS
-
-    stem, _, last = name.rpartition(".")
-    if last != "retention" or int(observations[name]["n"]) < LEAST_ITEMS:
-        return 0.0
-    score, lost, won = (
-        float(observations[f"{stem}.{part}"]["value"]) for part in ("score", "lost", "won")
-    )
-    return float(f"{1 / (int(observations[name]['n']) * (score + lost - won)):.3g}")

@@ -69,7 +69,8 @@ def update_file(path: Path, groups: Mapping[str, Any]) -> None:
     """Merge groups into a file under a lock; a group of None is removed.
 
     A number that lies within its old tolerance keeps its old entry, so that updates do not
-    ratchet; one that moved keeps its old tolerance, which is noise and not size.
+    ratchet; one that moved keeps its old tolerance, which is noise and not size. A new number gets
+    the least tolerance there is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock_of(path)):
@@ -104,10 +105,13 @@ def _write(path: Path, held: Mapping[str, Any]) -> None:
 
 
 def _merged(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+    from editsuite.verdicts.tolerance import least_tolerance  # imports scipy
+
     before = old["observations"] if old else {}
     merged = {}
     for name, held in new["observations"].items():
-        entry = {"value": held["value"], "tolerance": 0.0, "n": held["n"], "unit": held["unit"]}
+        entry = {"value": held["value"], "tolerance": least_tolerance(new["observations"], name)}
+        entry |= {"n": held["n"], "unit": held["unit"]}
         if name in before:
             expected = Expected(number(before[name]["value"]), number(before[name]["tolerance"]))
             (same,) = compare({name: number(held["value"])}, {name: expected})

@@ -16,6 +16,8 @@ VERDICTS = (PASS, FAIL, NO_BASELINE, OBSERVED)
 
 #: Retention says of a capability in one number what these say in three.
 _SUMMED_UP = (".score", ".lost", ".won")
+#: Of saliency the pattern says in few numbers what these say in many.
+_FLOWS = ("saliency.s_", "saliency.strength.", "saliency_by_layer.")
 
 #: What pytest's exit status means where it is neither success nor failed tests.
 _STOPPED = {2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests ran"}
@@ -60,8 +62,9 @@ class Row:
 
     @property
     def aside(self) -> bool:
-        """Whether it is left to the tables of the page: what of a capability others sum up."""
-        return self.name.startswith("capability.") and self.name.endswith(_SUMMED_UP)
+        """Whether it is left to the tables of the page: what others sum up."""
+        summed_up = self.name.startswith("capability.") and self.name.endswith(_SUMMED_UP)
+        return summed_up or self.name.startswith(_FLOWS)
 
     @property
     def exact(self) -> bool:

@@ -95,9 +95,7 @@ def summary_table(data: Mapping[str, Any], width: int | None = None, colour: boo
         shown = [row for row in found if not row.aside or row.failed]
         console.print(_table(shown, _layout(columns)))
     if aside:
-        console.print(
-            Text(f"{len(aside)} scores, losses and gains of capabilities: in the report.")
-        )
+        console.print(Text(f"{len(aside)} details of capabilities and saliency: in the report."))
     if any(row.verdict == NO_BASELINE for row in rows):
         console.print(Text("new: there is no baseline yet; --snapshot-update makes one."))
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from scipy import stats
 
 from editsuite.chains import Progress
 from editsuite.runs.case import Case
@@ -90,47 +87,3 @@ def observe_variation(
         edits: {o.name: o.value for o in run.observe(case, edits, names)}
         for edits in settings.counts
     }
-
-
-#: Items from which on one more or less is allowed for.
-LEAST_ITEMS = 10
-#: What another order of the same float32 sums may move, by unit: about ten times what was seen on
-#: the unedited default model. Of nats it is the number itself, of the others a share of the value.
-ARITHMETIC: Mapping[str, float] = {
-    "nats": 1e-5,
-    "perplexity": 1e-6,
-    "ratio": 1e-6,
-    "correlation": 1e-8,
-}
-
-
-def tolerance(
-    kind_values: Mapping[str, Sequence[float]], base: float, n: int, unit: str
-) -> tuple[float, dict[str, float]]:
-    """The tolerance that measured noise asks for, and the noise by kind.
-
-    Context seeds are draws from a population: a new draw lies within the 95 % prediction
-    interval ``t s sqrt(1 + 1/k)`` of k draws. Threads, batch sizes and other last bits are a
-    few fixed ways to do the same arithmetic, their largest deviation counts twice. A share of ten
-    or more items also gets one item: a near tie may fall the other way on a processor that was
-    not tried. No tolerance is less than what another order of sums may move (`ARITHMETIC`).
-
-    Args:
-        kind_values: the values of every variation, by kind.
-        base: the base's value.
-        n: items of the observation.
-        unit: its unit.
-    """
-    noise: dict[str, float] = {}
-    room = [1 / n if unit == "share" and n >= LEAST_ITEMS else 0.0]
-    room.append(ARITHMETIC.get(unit, 0.0) * (1.0 if unit == "nats" else abs(base)))
-    for kind, values in kind_values.items():
-        if kind == "contexts":
-            draws = [base, *values]
-            k, mean = len(draws), math.fsum([base, *values]) / (len(values) + 1)
-            noise[kind] = math.sqrt(math.fsum((v - mean) ** 2 for v in draws) / (k - 1))
-            room.append(float(stats.t.ppf(0.975, k - 1)) * noise[kind] * math.sqrt(1 + 1 / k))
-        else:
-            noise[kind] = max(abs(v - base) for v in values)
-            room.append(2 * noise[kind])
-    return max(room), noise

@@ -21,7 +21,7 @@ from editsuite.runs.measuring import Measures
 from editsuite.runs.memory import MemoryUse, memory_use
 from editsuite.runs.opening import editing_of
 from editsuite.runs.settings import RunSettings
-from editsuite.runs.store import LookStore, look_code
+from editsuite.runs.store import LookStore, engine_code, look_code
 from editsuite.runs.threads import Threads
 
 POLL = 0.2
@@ -153,7 +153,8 @@ class Run:
         state = "unedited" if index == 0 else chain.digest(index)
         asked = requests_digest(self.order[look.first - 1 : look.last]) if look.last else ""
         parts = (self.settings.dtype, state, asked, measure.name, measure.identity)
-        return self._store.key(self.stack.loaded.digest, *parts)
+        code = look_code(type(measure).__module__)
+        return self._store.key(code, self.stack.loaded.digest, *parts)
 
     def known(self, case: Case, measure: Measure, look: Look) -> bool:
         """Whether a look was already taken; the state must be known."""
@@ -183,7 +184,7 @@ class Run:
     def _resume_at(self, layer: int) -> ResumeCache:
         if layer not in self._resumes:
             loaded = self.stack.loaded
-            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, look_code())
+            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, engine_code())
             folder = self.settings.cache / "resume"
             self._resumes[layer] = ResumeCache(layer, identity, folder=folder)
         return self._resumes[layer]

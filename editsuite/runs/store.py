@@ -9,22 +9,34 @@ from typing import Any
 
 from filelock import FileLock
 
-from editsuite.code import code_digest
+from editsuite.code import code_digest, used_modules
 from editsuite.files import write_text_atomically
 
-#: Packages whose code decides what a look sees.
-_DECISIVE = ("editsuite.engine", "editsuite.measures", "editsuite.facts/targets.py")
-#: Modules in them that no measure uses: the engine's face towards lm-eval.
-_ASIDE = ("harness.py", "ask.py", "tokenized.py")
+#: Whose code decides what any look sees.
+_DECISIVE = ("editsuite.engine", "editsuite.facts/targets.py")
+_MEASURES = "editsuite.measures"
+#: Modules that decide nothing of a look: the engine's face towards lm-eval, for whose code
+#: capabilities answer themselves, and what is concluded from looks.
+_ASIDE = ("harness.py", "ask.py", "tokenized.py", "observation.py", "paired.py")
 
 
-def look_code() -> str:
+def engine_code() -> str:
+    """Digest of the sources that decide what the model computes."""
+    return code_digest(_DECISIVE, _ASIDE)
+
+
+def look_code(module: str) -> str:
     """Digest of the sources that a look depends on.
 
-    A kept look must not outlive a change of the code that took it. The facts' tokenization counts
-    too, it decides which tokens are asked for. Capabilities answer for their own code.
+    A kept look must not outlive a change of the code that took it: the engine's, the measure's,
+    and the facts' tokenization, which decides which tokens are asked for.
+
+    Args:
+        module: the measure's; of one that is not the suite's own all measures count.
     """
-    return code_digest(_DECISIVE, _ASIDE)
+    own = module == _MEASURES or module.startswith(f"{_MEASURES}.")
+    measures = used_modules(module, _MEASURES) if own else (_MEASURES,)
+    return code_digest((*_DECISIVE, *measures), _ASIDE)
 
 
 def looks_folder(root: Path, space: str) -> Path:
@@ -49,8 +61,8 @@ class LookStore:
         self._held: dict[str, Any] = {}
 
     def key(self, *parts: str) -> str:
-        """Name of a look, from everything it depends on."""
-        text = json.dumps([self._space, look_code(), *parts])
+        """Name of a look, from everything it depends on, its code included."""
+        text = json.dumps([self._space, *parts])
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     def get(self, key: str) -> Any:

@@ -19,7 +19,8 @@ class Expected:
 
     Attributes:
         value: the number.
-        tolerance: how far a later number may lie from it (measured noise; 0 until calibrated).
+        tolerance: how far a later number may lie from it (measured noise; until
+            calibrated, the least there is).
     """
 
     value: float

@@ -49,13 +49,13 @@ def _by_depth(old: Curves, new: Curves) -> Iterator[Observation]:
         for name, layers in zip(DEPTHS, thirds, strict=False):
             value = float(new.shares[number, layers].mean())
             moves = new.leverage[:, number, layers].mean(axis=1)
-            yield _near(f"saliency.{flow}.{name}", value, n, "share", reach(moves), (0.0, 1.0))
+            yield _near(f"saliency.{flow}.{name}", value, n, "flow", reach(moves), (0.0, 1.0))
             if flow == "s_ww":
                 continue  # the other two's changes with their sign turned
             change = value - float(old.shares[number, layers].mean())
             apart = moves - old.leverage[:, number, layers].mean(axis=1)
             far = reach(apart)
-            yield _near(f"saliency.{flow}_change.{name}", change, n, "share", far, (-1.0, 1.0))
+            yield _near(f"saliency.{flow}_change.{name}", change, n, "flow", far, (-1.0, 1.0))
 
 
 def _strength(old: Curves, new: Curves) -> Iterator[Observation]:
@@ -75,7 +75,7 @@ def _pattern(old: Curves, new: Curves) -> Iterator[Observation]:
     """How like the unedited model's the curves over the layers are."""
     values = likeness(old.shares, new.shares)
     low, high = likeness_limits(old, new)
-    names = [*((f"pattern.{flow}", "correlation") for flow in FLOWS), ("moved", "share")]
+    names = [*((f"pattern.{flow}", "likeness") for flow in FLOWS), ("moved", "flow")]
     for i, (name, unit) in enumerate(names):
         ends = float(low[i]), float(high[i])
         yield Observation(
@@ -90,7 +90,7 @@ def _by_layer(new: Curves) -> Iterator[Observation]:
         for layer in range(new.flows.shape[-1]):
             far = reach(new.leverage[:, number, layer])
             value, name = float(new.shares[number, layer]), f"{flow}.L{layer:02d}"
-            yield _near(f"saliency_by_layer.{name}", value, n, "share", far, (0.0, 1.0))
+            yield _near(f"saliency_by_layer.{name}", value, n, "flow", far, (0.0, 1.0))
             raw, far = float(new.raw[number, layer]), reach(new.flows[:, number, layer])
             ends = (0.0, math.inf)
             yield _near(f"saliency_by_layer.raw.{name}", raw, n, "nats", far, ends)
