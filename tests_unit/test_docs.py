@@ -201,7 +201,7 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
     """All observations of a tiny model after one edit of nothing."""
     short = ("The rain had stopped.", "Nobody came to the door.")
     monkeypatch.setattr("editsuite.measures.perplexity.prose", lambda: short)
-    monkeypatch.setattr("editsuite.measures.saliency.source.ITEMS", 4)
+    monkeypatch.setattr("editsuite.measures.saliency.shots.ITEMS", 4)
     stack = DecoderStack(tiny_model("llama"))
     name = stack.loaded.down_proj_name(1)
     weight = stack.loaded.model.get_parameter(name).detach()

@@ -20,8 +20,8 @@ from editsuite.errors import AbsentError, CapabilityError, MeasureError, OptionE
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.saliency.places import tokenized
 from editsuite.measures.saliency.sentences import LABELS, Sentence, builtin, read_sst2
-from editsuite.measures.saliency.shots import one_shot
-from editsuite.measures.saliency.source import ITEMS, builtin_shots, shots_of, why_no_saliency
+from editsuite.measures.saliency.shots import ITEMS, builtin_shots, one_shot
+from editsuite.measures.saliency.source import shots_of, why_no_saliency
 
 # --- sentences ---------------------------------------------------------------------------------
 

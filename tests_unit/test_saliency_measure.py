@@ -26,7 +26,8 @@ from editsuite.measures.capabilities.documents import commonsense_qa
 from editsuite.measures.saliency.flows import FLOWS, Flows
 from editsuite.measures.saliency.places import tokenized
 from editsuite.measures.saliency.sentences import LABELS
-from editsuite.measures.saliency.source import SALIENCY, builtin_shots
+from editsuite.measures.saliency.shots import builtin_shots
+from editsuite.measures.saliency.source import SALIENCY
 from editsuite.plugin.baseline_places import BaselinePlaces
 from editsuite.plugin.options import read_settings
 from editsuite.runs import Case, Run

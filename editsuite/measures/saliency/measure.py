@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from editsuite.code import code_digest
 from editsuite.engine import DecoderStack
 from editsuite.errors import MeasureError
 from editsuite.measures.observation import Observation
@@ -22,11 +21,7 @@ from editsuite.measures.saliency.flows import FLOWS, Flows
 from editsuite.measures.saliency.loss import LabelLoss
 from editsuite.measures.saliency.places import Prompt, tokenized
 from editsuite.measures.saliency.seen import conclude
-from editsuite.measures.saliency.shots import Shot
-from editsuite.measures.saliency.source import builtin_shots
-
-#: Whose code decides what is seen, beside that of all looks.
-_DECISIVE = ("editsuite.measures.saliency",)
+from editsuite.measures.saliency.shots import Shot, builtin_shots
 
 
 @dataclass(frozen=True)
@@ -44,11 +39,11 @@ class Saliency:
 
     @property
     def identity(self) -> str:
-        """Digest of the prompts and of the code that sees them."""
+        """Digest of the prompts."""
         texts = [
             [s.id, s.text, s.label, [(w.start, w.stop, y) for w, y in s.words]] for s in self.shots
         ]
-        return hashlib.sha256(json.dumps([texts, code_digest(_DECISIVE)]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
     def looks(self, edits: int, batch: int = 1) -> Sequence[Look]:
         """The unedited model and the state."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from editsuite.errors import MeasureError
 from editsuite.measures.capabilities.items import Wanted, spread_items
-from editsuite.measures.saliency.sentences import LABELS, Sentence
+from editsuite.measures.saliency.sentences import LABELS, Sentence, builtin
 
 #: The template of Wang et al. 2023 for SST-2; one blank stands before a label word.
 REVIEW, SENTIMENT = "Review: {}\nSentiment:", " {}\n"
+#: Sentences of this project that are asked about; the others only show how to answer.
+ITEMS = 24
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Shot:
     text: str
     words: tuple[tuple[range, int], ...]
     label: int
+
+
+def builtin_shots() -> tuple[Shot, ...]:
+    """Prompts about sentences written for this project."""
+    return one_shot(builtin(), ITEMS)
 
 
 def one_shot(sentences: Sequence[Sentence], wanted: Wanted, seed: int = 0) -> tuple[Shot, ...]:

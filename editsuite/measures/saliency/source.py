@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from editsuite.errors import AbsentError
 from editsuite.measures.capabilities.choice import HUB, Choice
-from editsuite.measures.saliency.sentences import NAME, Sentence, builtin, read_sst2
-from editsuite.measures.saliency.shots import Shot, one_shot
+from editsuite.measures.saliency.sentences import NAME, Sentence, read_sst2
+from editsuite.measures.saliency.shots import Shot, builtin_shots, one_shot
 
 #: The measure's name.
 SALIENCY = "saliency"
-#: Sentences of this project that are asked about; the others only show how to answer.
-ITEMS = 24
-
-
-def builtin_shots() -> tuple[Shot, ...]:
-    """Prompts about sentences written for this project."""
-    return one_shot(builtin(), ITEMS)
 
 
 def shots_of(choice: Choice) -> tuple[Shot, ...]:
