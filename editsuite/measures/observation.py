@@ -23,7 +23,7 @@ class Observation:
         value: the number.
         n: how many items it is taken over.
         unit: ``share`` (of items), ``perplexity``, ``ratio``, ``correlation``, ``norm``, ``nats``;
-            ``flow`` (share of saliency), ``likeness`` (of two curves).
+            ``flow`` (share of saliency), ``flow ratio``, ``likeness`` (of two curves).
         low: lower end of the interval.
         high: upper end.
         interval: how the interval was found; ``exact`` where nothing was sampled.

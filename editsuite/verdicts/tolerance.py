@@ -18,8 +18,9 @@ ARITHMETIC: Mapping[str, float] = {
     "perplexity": 1e-6,
     "ratio": 1e-6,
     "correlation": 1e-8,
-    "flow": 1e-5,
-    "likeness": 1e-5,
+    "flow": 5e-6,
+    "flow ratio": 1e-4,
+    "likeness": 1e-6,
 }
 #: Units of numbers that may be 0.
 ABSOLUTE = frozenset({"nats", "flow", "likeness"})

@@ -67,7 +67,7 @@ def _strength(old: Curves, new: Curves) -> Iterator[Observation]:
             far = reach(b / b.mean() - a / a.mean())
         low, high = (_scaled(ratio, sign * far) for sign in (-1, 1))
         yield Observation(
-            f"saliency.strength.{flow}", ratio, len(a), "ratio", low, high, LOG_STUDENT
+            f"saliency.strength.{flow}", ratio, len(a), "flow ratio", low, high, LOG_STUDENT
         )
 
 
