@@ -19,7 +19,7 @@ from editsuite.measures.saliency.flows import FLOWS
 
 #: A third of the layers each, from the embedding on.
 DEPTHS = ("shallow", "middle", "deep")
-STUDENT, LOG_STUDENT = "student 95%", "log student 95%"
+STUDENT, LOG_STUDENT, BOOTSTRAP = "student 95%", "log student 95%", "bootstrap 95%"
 
 
 def conclude(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Observation]:
@@ -77,10 +77,10 @@ def _pattern(old: Curves, new: Curves) -> Iterator[Observation]:
     low, high = likeness_limits(old, new)
     names = [*((f"pattern.{flow}", "likeness") for flow in FLOWS), ("moved", "flow")]
     for i, (name, unit) in enumerate(names):
-        ends = float(low[i]), float(high[i])
-        yield Observation(
-            f"saliency.{name}", float(values[i]), len(new.flows), unit, *ends, "bootstrap 95%"
-        )
+        value = float(values[i])
+        # Draws of items differ more than the items do, so that all of them may lie beyond the value.
+        ends = min(float(low[i]), value), max(float(high[i]), value)
+        yield Observation(f"saliency.{name}", value, len(new.flows), unit, *ends, BOOTSTRAP)
 
 
 def _by_layer(new: Curves) -> Iterator[Observation]:
