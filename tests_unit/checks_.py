@@ -13,6 +13,12 @@ import pytest
 from _pytest.pytester import SysModulesSnapshot
 
 ROOT = Path(__file__).parents[1]
+#: Checks of one state that are no capabilities.
+PER_STATE = sum(
+    path.read_text(encoding="utf-8").count("@pytest.mark.edit_measures(")
+    for folder in ("tests_editing", "tests_analysis")
+    for path in (ROOT / folder).glob("test_*.py")
+)
 SETTINGS = """
 [pytest]
 testpaths = tests_editing tests_analysis

@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,7 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
     """All observations of a tiny model after one edit of nothing."""
     short = ("The rain had stopped.", "Nobody came to the door.")
     monkeypatch.setattr("editsuite.measures.perplexity.prose", lambda: short)
+    monkeypatch.setattr("editsuite.measures.saliency.shots.ITEMS", 4)
     stack = DecoderStack(tiny_model("llama"))
     name = stack.loaded.down_proj_name(1)
     weight = stack.loaded.model.get_parameter(name).detach()
@@ -218,15 +220,18 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
         for look in measure.looks(1):
             seen[look] = measure.look(View(stack, (fact,) if look.last else (), weights))
         found += measure.observe(1, seen)
+    # The page names no single layer.
+    found = [replace(o, name=re.sub(r"\.L\d\d$", ".LNN", o.name)) for o in found]
     return {observation.name: observation for observation in (*found, *_of_capabilities())}
 
 
 def _of_capabilities() -> tuple[Observation, ...]:
     """What is said of any capability, as made of four items."""
     weights = [1.0] * 4
-    before = {"weights": weights, "scores": [1.0, 1.0, 0.0, 1.0], "gold": [-1.0, -2.0, -1.0, -2.0]}
-    after = {"weights": weights, "scores": [1.0, 0.0, 1.0, 1.0], "gold": [-1.0, -2.5, -1.0, -2.0]}
-    capability = Capability(Battery("NAME", "probe", (), ""))
+    said = {"weights": weights, "replies": ["A", "B", "", "?"]}
+    before = {**said, "scores": [1.0, 1.0, 0.0, 1.0], "gold": [-1.0, -2.0, -1.0, -2.0]}
+    after = {**said, "scores": [1.0, 0.0, 1.0, 1.0], "gold": [-1.0, -2.5, -1.0, -2.0]}
+    capability = Capability(Battery("NAME", "probe", (), "", answers=("A", "B")))
     found = capability.observe(1, {Look(0): before, Look(1): after})
     return (*found, *judge([Claim("NAME", 1.0, "retained")], found))
 

@@ -207,6 +207,7 @@ def see(chain: Chain, measure: Measure, looks: list[Look]) -> Mapping[Look, Any]
 def two_passages(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ("The mill stood by the river.", "In spring the water rose, and the miller with it.")
     monkeypatch.setattr("editsuite.measures.perplexity.prose", lambda: texts)
+    monkeypatch.setattr("editsuite.measures.saliency.shots.ITEMS", 4)
 
 
 @pytest.mark.usefixtures("two_passages")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from checks_ import Checks, make_checks, rows_by_place
+from checks_ import PER_STATE, Checks, make_checks, rows_by_place
 
 LEFT = "test_gone[rome_noc-L1-n1]"
 
@@ -49,25 +49,25 @@ def failures(result: pytest.RunResult) -> list[str]:
 
 def test_written_then_green_without_a_change(checks: Checks) -> None:
     missing = checks.inside()
-    missing.assert_outcomes(failed=10)
+    missing.assert_outcomes(failed=2 * PER_STATE)
     missing.stdout.fnmatch_lines(["*no baseline*", "*--snapshot-update*"])
     assert checks.inside("--snapshot-update").ret == 0
     before = checks.baseline().read_bytes()
-    checks.inside().assert_outcomes(passed=10)
+    checks.inside().assert_outcomes(passed=2 * PER_STATE)
     rows = rows_by_place(checks.observations()).values()
     assert {row["verdict"] for row in rows} == {"pass"}
     assert all(row["baseline"] == row["value"] for row in rows)
     shares = [row for row in rows if row["unit"] == "share" and row["n"] >= 10]
     assert all(row["tolerance"] >= 1 / row["n"] for row in shares)  # one item
     assert all(row["tolerance"] <= 1e-5 * row["value"] for row in rows if row["unit"] == "ratio")
-    checks.inside("--snapshot-update").assert_outcomes(passed=10)
+    checks.inside("--snapshot-update").assert_outcomes(passed=2 * PER_STATE)
     assert checks.baseline().read_bytes() == before
 
 
 def test_one_wrong_number_fails_one_test_and_is_named(written: Checks) -> None:
     change(written, PERPLEXITY, PROSE, value=17.0, tolerance=0.25)
     result = written.inside()
-    result.assert_outcomes(passed=9, failed=1)
+    result.assert_outcomes(passed=2 * PER_STATE - 1, failed=1)
     assert failures(result) == [f"tests_analysis/test_perplexity.py::{PERPLEXITY}"]
     new = rows_by_place(written.observations())[
         (f"tests_analysis/test_perplexity.py::{PERPLEXITY}", PROSE)
@@ -92,7 +92,7 @@ def test_a_number_without_a_baseline_fails(
 ) -> None:
     change(written, PERPLEXITY, PROSE, **fields)
     result = written.inside("-m", "rome_noc")
-    result.assert_outcomes(passed=9, failed=1)
+    result.assert_outcomes(passed=2 * PER_STATE - 1, failed=1)
     result.stdout.fnmatch_lines([f"E *{PROSE}*{words}*"])
 
 
@@ -100,9 +100,9 @@ def test_a_left_over_number_fails_and_an_update_removes_it(written: Checks) -> N
     before = written.baseline().read_bytes()
     change(written, PERPLEXITY, "perplexity.poetry", value=1.0, tolerance=9.0)
     result = written.inside()
-    result.assert_outcomes(passed=9, failed=1)
+    result.assert_outcomes(passed=2 * PER_STATE - 1, failed=1)
     result.stdout.fnmatch_lines(["E *perplexity.poetry*no longer observed*"])
-    written.inside("--snapshot-update").assert_outcomes(passed=10)
+    written.inside("--snapshot-update").assert_outcomes(passed=2 * PER_STATE)
     assert written.baseline().read_bytes() == before
 
 
@@ -112,7 +112,7 @@ def test_a_left_over_group_fails_the_run_and_an_update_removes_it(written: Check
     held["baselines"][LEFT] = held["baselines"][PERPLEXITY]
     written.baseline().write_text(json.dumps(held, indent=1))
     result = written.inside()
-    result.assert_outcomes(passed=10)
+    result.assert_outcomes(passed=2 * PER_STATE)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert f"{written.baseline()}::{LEFT} (no check asks for it)" in (result.stdout.str())
     assert written.observations()["run"]["exit_status"] == 1
@@ -175,14 +175,14 @@ def test_nan_fails_and_never_becomes_a_baseline(
     before = written.baseline().read_bytes()
     spoil(monkeypatch)
     for more in ((), ("--snapshot-update",), ("--edit-missing-baseline=observe",)):
-        written.inside(*more, counts="1").assert_outcomes(passed=4, failed=1)
+        written.inside(*more, counts="1").assert_outcomes(passed=PER_STATE - 1, failed=1)
         assert written.baseline().read_bytes() == before
     found = rows_by_place(written.observations())
     assert tuple(row["value"] for (_, name), row in found.items() if name == PROSE) == ("NaN",)
 
 
 def test_observing_passes_and_says_so(checks: Checks) -> None:
-    checks.inside("--edit-missing-baseline=auto", counts="1").assert_outcomes(passed=5)
+    checks.inside("--edit-missing-baseline=auto", counts="1").assert_outcomes(passed=PER_STATE)
     assert {row["verdict"] for row in checks.observations()["rows"]} == {"observed"}
     assert not (checks.folder / "baselines").exists()
 
@@ -223,7 +223,7 @@ def test_a_check_in_a_class_has_a_group_of_its_own(written: Checks) -> None:
         }
     )
     result = written.inside("--snapshot-update")
-    result.assert_outcomes(passed=10)
+    result.assert_outcomes(passed=2 * PER_STATE)
     result.stdout.fnmatch_lines(["removed: *::test_parameters*n1*", "removed: *n2*"])
     assert written.inside().ret == 0
     assert {row["verdict"] for row in written.observations()["rows"]} == {"pass"}

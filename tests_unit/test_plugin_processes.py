@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from checks_ import CONFTEST, Checks, make_checks, rows_by_place
+from checks_ import CONFTEST, PER_STATE, Checks, make_checks, rows_by_place
 
 from editsuite.sealed import unseal
 
@@ -47,7 +47,9 @@ def test_workers_share_the_work_and_agree(checks: Checks, monkeypatch: pytest.Mo
     """Two chains under two workers; then the same from the warm chains, and from nothing."""
     monkeypatch.setenv("CHECKS_CPUS", "2")
     monkeypatch.setenv("CHECKS_SLOW", "0.2")
-    checks.apart(OBSERVE, "-n", "2", layers="1,2", counts="1,3").assert_outcomes(passed=20)
+    checks.apart(OBSERVE, "-n", "2", layers="1,2", counts="1,3").assert_outcomes(
+        passed=4 * PER_STATE
+    )
     first, made = seen(checks), edits(checks)
     assert len(made) == len(set(made)) == 2 * 3
     loads = [words[0] for words in checks.noted("load")]
@@ -60,7 +62,7 @@ def test_workers_share_the_work_and_agree(checks: Checks, monkeypatch: pytest.Mo
     for workers in ("1", "4"):
         monkeypatch.setenv("CHECKS_CPUS", workers)
         args = (OBSERVE, "-n", workers, "--edit-remeasure")
-        checks.apart(*args, layers="1,2", counts="1,3").assert_outcomes(passed=20)
+        checks.apart(*args, layers="1,2", counts="1,3").assert_outcomes(passed=4 * PER_STATE)
         assert seen(checks) == first
         assert len(checks.noted("look")) > len(looks)
         looks = [words[2] for words in checks.noted("look")]
@@ -69,7 +71,7 @@ def test_workers_share_the_work_and_agree(checks: Checks, monkeypatch: pytest.Mo
     assert written(checks) == journal
 
     shutil.rmtree(checks.cache)
-    checks.inside(OBSERVE, layers="1,2", counts="1,3").assert_outcomes(passed=20)
+    checks.inside(OBSERVE, layers="1,2", counts="1,3").assert_outcomes(passed=4 * PER_STATE)
     assert seen(checks) == first
     assert states(checks) == reached  # bit for bit
 
@@ -85,10 +87,10 @@ def written(checks: Checks) -> dict[str, int]:
 
 
 def test_a_flipped_byte_is_named_and_mended(checks: Checks) -> None:
-    checks.inside("--snapshot-update", counts="1,3").assert_outcomes(passed=10)
+    checks.inside("--snapshot-update", counts="1,3").assert_outcomes(passed=2 * PER_STATE)
     report = checks.folder / "reports" / "rome_noc" / "report.html"
     assert report.stat().st_size > 1000
-    checks.apart(counts="1,3").assert_outcomes(passed=10)
+    checks.apart(counts="1,3").assert_outcomes(passed=2 * PER_STATE)
     assert checks.noted("edit") == checks.noted("look") == []  # all is reused
 
     (file,) = checks.cache.glob("chains/*/000002-*.safetensors")
@@ -97,7 +99,7 @@ def test_a_flipped_byte_is_named_and_mended(checks: Checks) -> None:
     file.write_bytes(content)
     before = written(checks)
     mended = checks.apart(counts="1,3")
-    mended.assert_outcomes(passed=10, warnings=1)
+    mended.assert_outcomes(passed=2 * PER_STATE, warnings=1)
     mended.stdout.fnmatch_lines([f"*JournalWarning*{file} is damaged*"])
     assert len(edits(checks)) == 1
     assert {name[:6] for name in set(written(checks)) - set(before)} == {"000002"}
@@ -107,16 +109,16 @@ def test_a_flipped_byte_is_named_and_mended(checks: Checks) -> None:
 def test_two_workers_update_one_file_and_lose_nothing(
     checks: Checks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checks.inside("--snapshot-update").assert_outcomes(passed=10)
+    checks.inside("--snapshot-update").assert_outcomes(passed=2 * PER_STATE)
     whole = checks.baseline().read_text()
     checks.baseline().unlink()
-    checks.inside("--snapshot-update", counts="1").assert_outcomes(passed=5)
+    checks.inside("--snapshot-update", counts="1").assert_outcomes(passed=PER_STATE)
     text = checks.baseline().read_text()
     old, gone = "test_perplexity[rome_noc-L1-n1]", "test_gone[rome_noc-L1-n1]"
     checks.baseline().write_text(text.replace(old, gone))
     monkeypatch.setenv("CHECKS_CPUS", "2")
     updated = checks.apart("--snapshot-update", "-n", "2")
-    updated.assert_outcomes(passed=10)
+    updated.assert_outcomes(passed=2 * PER_STATE)
     assert f"removed: {checks.baseline()}::{gone}" in updated.stdout.str()
     assert checks.baseline().read_text() == whole
 
@@ -139,7 +141,7 @@ def test_an_interrupted_run_goes_on(checks: Checks, monkeypatch: pytest.MonkeyPa
         assert process.wait(60) == pytest.ExitCode.INTERRUPTED
     before = written(checks)
     assert 1 <= len(before) < 4
-    checks.inside(OBSERVE, counts="4").assert_outcomes(passed=5)
+    checks.inside(OBSERVE, counts="4").assert_outcomes(passed=PER_STATE)
     after = written(checks)
     assert len(after) == 4
     assert before.items() <= after.items()  # what was kept is not made again

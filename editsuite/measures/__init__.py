@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from editsuite.measures.perplexity import Perplexity
     from editsuite.measures.protocol import Look, Measure, View
     from editsuite.measures.recall import Recall
+    from editsuite.measures.saliency.measure import Saliency
     from editsuite.measures.weakspots import Weakspots
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Parameters",
     "Perplexity",
     "Recall",
+    "Saliency",
     "View",
     "Weakspots",
     "measures",
@@ -43,6 +45,7 @@ __getattr__ = late(
         "Parameters": "editsuite.measures.parameters",
         "Perplexity": "editsuite.measures.perplexity",
         "Recall": "editsuite.measures.recall",
+        "Saliency": "editsuite.measures.saliency.measure",
         "View": "editsuite.measures.protocol",
         "Weakspots": "editsuite.measures.weakspots",
         "measures": "editsuite.measures.known",

@@ -10,6 +10,7 @@ from editsuite.measures.parameters import Parameters
 from editsuite.measures.perplexity import Perplexity
 from editsuite.measures.protocol import Measure
 from editsuite.measures.recall import Recall
+from editsuite.measures.saliency.measure import Saliency
 from editsuite.measures.weakspots import Weakspots
 
 
@@ -23,5 +24,6 @@ def measures() -> Mapping[str, Measure]:
         Matrices(),
         Perplexity(),
         Weakspots(),
+        Saliency(),
     )
     return {measure.name: measure for measure in known}

@@ -89,7 +89,8 @@ class Observation:
         name: what it is a number of, dotted: ``reliability.sequential.teacher_forced``.
         value: the number.
         n: how many items it is taken over.
-        unit: ``share``, ``perplexity``, ``ratio``, ``correlation``, ``norm``, ``count``.
+        unit: ``share`` (of items), ``perplexity``, ``ratio``, ``correlation``, ``norm``, ``nats``,
+            ``count``; ``flow`` (share of saliency), ``flow ratio``, ``likeness`` (of two curves).
         low: lower end of the interval.
         high: upper end.
         interval: how the interval was found; ``exact`` where nothing was sampled.

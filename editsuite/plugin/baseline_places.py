@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import PREFIX
+from editsuite.measures.saliency.source import SALIENCY
 from editsuite.plugin.cases import EASYEDIT, EditCase, method_marks
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ class BaselinePlaces:
         return words
 
     def _asked(self, measures: Sequence[str]) -> list[str]:
-        """What capabilities are asked by, where it is not the probes as they are."""
+        """What capabilities and saliency are asked by, where it is not this project's items."""
         capable = [name.removeprefix(PREFIX) for name in measures if name.startswith(PREFIX)]
         choice = self.settings.capabilities
+        if SALIENCY in measures and choice.data is not None:
+            return ["sst2", f"items{choice.items}"]
         if not capable or choice == Choice():
             return []
         if choice.data is None:

@@ -17,6 +17,8 @@ VERDICTS = (PASS, FAIL, NO_BASELINE, OBSERVED)
 
 #: Retention says of a capability in one number what these say in three.
 _SUMMED_UP = (".score", ".lost", ".won")
+#: Of saliency the pattern says in few numbers what these say in many.
+_FLOWS = ("saliency.s_", "saliency.strength.", "saliency_by_layer.")
 
 #: Of the edited matrices, sizes that other numbers put in proportion; and all numbers by layer.
 _IN_PROPORTION = (".spectral_change", ".condition_number", ".weight_norm")
@@ -68,7 +70,8 @@ class Row:
         """Whether it is left to the tables of the page: what other numbers sum up."""
         if self.name.startswith("parameters."):
             return self.name.endswith(_IN_PROPORTION) or bool(_OF_LAYER.search(self.name))
-        return self.name.startswith("capability.") and self.name.endswith(_SUMMED_UP)
+        summed_up = self.name.startswith("capability.") and self.name.endswith(_SUMMED_UP)
+        return summed_up or self.name.startswith(_FLOWS)
 
     @property
     def exact(self) -> bool:

@@ -96,7 +96,7 @@ def summary_table(data: Mapping[str, Any], width: int | None = None, colour: boo
         console.print(_table(shown, _layout(columns)))
     if aside:
         console.print(
-            Text(f"{len(aside)} further numbers of capabilities and matrices: in the report.")
+            Text(f"{len(aside)} details of capabilities, matrices and saliency: in the report.")
         )
     if any(row.verdict == NO_BASELINE for row in rows):
         console.print(Text("new: there is no baseline yet; --snapshot-update makes one."))

@@ -8,6 +8,7 @@ from editsuite.errors import OptionError, listing
 from editsuite.measures import Measure, measures
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
+from editsuite.measures.saliency.source import SALIENCY, shots_of
 
 
 class Measures:
@@ -20,11 +21,20 @@ class Measures:
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
         self._made: dict[str, Measure] = dict(measures())
+        if choice.data is not None:  # then its sentences are SST-2's
+            del self._made[SALIENCY]
 
     def __getitem__(self, name: str) -> Measure:
         if name not in self._made:
-            self._made[name] = self._capability(name.removeprefix(PREFIX))
+            self._made[name] = self._open(name)
         return self._made[name]
+
+    def _open(self, name: str) -> Measure:
+        if name == SALIENCY:
+            from editsuite.measures import Saliency
+
+            return Saliency(shots_of(self._choice))
+        return self._capability(name.removeprefix(PREFIX))
 
     def _capability(self, name: str) -> Measure:
         from editsuite.measures.capabilities.batteries import battery_of

@@ -11,13 +11,19 @@ from scipy import stats
 #: Items from which on one more or less is allowed for.
 LEAST_ITEMS = 10
 #: What another order of the same float32 sums may move, by unit: about ten times what was seen on
-#: the unedited default model. Of nats it is the number itself, of the others a share of the value.
+#: the unedited default model. Of ``ABSOLUTE`` units it is the number itself, of the others a share
+#: of the value.
 ARITHMETIC: Mapping[str, float] = {
     "nats": 1e-5,
     "perplexity": 1e-6,
     "ratio": 1e-6,
     "correlation": 1e-8,
+    "flow": 5e-6,
+    "flow ratio": 1e-4,
+    "likeness": 1e-6,
 }
+#: Units of numbers that may be 0.
+ABSOLUTE = frozenset({"nats", "flow", "likeness"})
 
 
 def tolerance(
@@ -82,7 +88,7 @@ def one_item(observations: Mapping[str, Mapping[str, Any]], name: str) -> float:
 
 def _least(base: float, n: int, unit: str) -> float:
     item = 1 / n if unit == "share" and n >= LEAST_ITEMS else 0.0
-    return max(item, ARITHMETIC.get(unit, 0.0) * (1.0 if unit == "nats" else abs(base)))
+    return max(item, ARITHMETIC.get(unit, 0.0) * (1.0 if unit in ABSOLUTE else abs(base)))
 
 
 def _rounded_up(room: float) -> float:

@@ -41,6 +41,7 @@ def battery_of(capability: str, choice: Choice) -> Battery:
         sheets,
         content_digest([*files, settings], documents),
         *_drawing(benchmark.mode.startswith("generation"), choice),
+        answers=benchmark.answers,
     )
 
 

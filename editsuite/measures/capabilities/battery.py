@@ -54,6 +54,7 @@ class Battery:
         content: digest of the task files and the documents.
         temperature: at which text is drawn.
         repeats: how many times each item is asked.
+        answers: the replies that are an answer at all, where one token is read; see `Benchmark`.
     """
 
     capability: str
@@ -62,6 +63,7 @@ class Battery:
     content: str
     temperature: float = 0.0
     repeats: int = 1
+    answers: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:

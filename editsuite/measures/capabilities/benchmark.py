@@ -47,6 +47,8 @@ class Benchmark:
         paper: whether the paper asks it so (Table 6, appendix B).
         settings: what of the task file is changed.
         lacks: what scores its replies where the task file cannot; empty where it can.
+        answers: the replies that are an answer at all, where one token is read (paper D.3);
+            empty where more is.
     """
 
     capability: Capability
@@ -58,6 +60,7 @@ class Benchmark:
     paper: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     lacks: str = ""
+    answers: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -106,7 +109,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         ),
         Benchmark("entailment", "axb", "generation", 0, "acc", "editsuite_axb.yaml"),
         Benchmark(
-            "commonsense", "commonsense_qa", "generation", 8, "acc", "editsuite_commonsense_qa.yaml"
+            *("commonsense", "commonsense_qa", "generation", 8, "acc"),
+            "editsuite_commonsense_qa.yaml",
+            answers=("A", "B", "C", "D", "E"),
         ),
         Benchmark(
             *("commonsense", "commonsense_qa", "loglikelihood", 8, "acc"),

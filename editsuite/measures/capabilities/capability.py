@@ -66,7 +66,8 @@ class Capability:
     def observe(
         self, edits: int, seen: Mapping[Look, Any], batch: int = 1
     ) -> tuple[Observation, ...]:
-        """Score, retention, mean change of the right answers' likelihood, lost and won items."""
+        """Score, retention, mean change of the right answers' likelihood, lost and won items; of
+        first tokens how many are an answer."""
         before, after = (seen[look] for look in self.looks(edits))
         old, new, old_gold, new_gold = (
             [weight * value for weight, value in zip(before["weights"], state[name], strict=True)]
@@ -84,4 +85,12 @@ class Capability:
             mean_change(f"{self.name}.gold", old_gold, new_gold, "nats", ids),
             share(f"{self.name}.lost", lost),
             share(f"{self.name}.won", won),
+            *self._valid(after),
         )
+
+    def _valid(self, seen: Mapping[str, Any]) -> Sequence[Observation]:
+        """Share of first tokens that are an answer at all, right or wrong (paper D.3)."""
+        if not (answers := self.battery.answers):
+            return []
+        valid = [float(reply.strip() in answers) for reply in seen["replies"]]
+        return [share(f"{self.name}.valid", valid)]
