@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from editsuite.measures.answers import Answers
 from editsuite.measures.locality import Locality
 from editsuite.measures.parameters import Parameters
 from editsuite.measures.perplexity import Perplexity
@@ -19,5 +20,6 @@ def measures() -> Mapping[str, Measure]:
         Locality(),
         Parameters(),
         Perplexity(),
+        Answers(),
     )
     return {measure.name: measure for measure in known}

@@ -68,7 +68,7 @@ def exp_of_mean(
 
     Passages are what was sampled, tokens of one passage hang together; so the variance is taken
     over passages (linearised ratio, Cochran 1977, equation 6.13), and the interval is
-    symmetric in the logarithm.
+    symmetric in the logarithm. A mean that is infinite has an infinite value and no bounds.
 
     Args:
         name: the observation's name.
@@ -77,7 +77,9 @@ def exp_of_mean(
         unit: the observation's unit.
     """
     k, n = len(totals), sum(tokens)
-    mean = math.fsum(totals) / n
+    mean = _sum(totals) / n
+    if not math.isfinite(mean):
+        return Observation(name, _exp(mean), n, unit, *_unbounded(mean), "ratio over passages 95%")
     if k > 1:
         spread = math.fsum((t - mean * w) ** 2 for t, w in zip(totals, tokens, strict=True))
         error = math.sqrt(k / (k - 1) * spread) / n
@@ -99,3 +101,14 @@ def _exp(x: float) -> float:
         return math.exp(x)
     except OverflowError:
         return math.inf
+
+
+def _sum(numbers: Sequence[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except (ValueError, OverflowError):  # infinities of both signs, or a sum beyond all floats
+        return sum(numbers)
+
+
+def _unbounded(mean: float) -> tuple[float, float]:
+    return (math.nan, math.nan) if math.isnan(mean) else (0.0, math.inf)

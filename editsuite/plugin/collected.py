@@ -25,7 +25,7 @@ PROPERTY = "editsuite"
 #: The order of the report: what was taught, what was spared, what it cost.
 FAMILIES = (
     *("reliability", "generalization", "locality"),
-    *("capability", "table-1", "parameters", "perplexity"),
+    *("capability", "table-1", "parameters", "perplexity", "answers"),
 )
 PACKAGES = ("editsuite", "torch", "transformers", "tokenizers", "numpy", "pytest", "syrupy")
 

@@ -1,4 +1,4 @@
-"""Checks of capabilities that cannot be asked here, left out by name before any long work."""
+"""Checks of what cannot be asked here, left out by name before any long work."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Iterable
 
 import pytest
 
+from editsuite.errors import AbsentError
 from editsuite.measures.capabilities.absence import why_not
 from editsuite.measures.capabilities.choice import Choice, capabilities_in
+from editsuite.measures.questions import questions_of
 from editsuite.plugin.cases import measures_of
+
+#: The measure of free answers, which asks CommonsenseQA where the benchmarks' files are named.
+ANSWERS = "answers"
 
 
 def leave_out(items: Iterable[pytest.Item], choice: Choice) -> None:
@@ -24,3 +29,17 @@ def leave_out(items: Iterable[pytest.Item], choice: Choice) -> None:
                 reasons[name] = why_not(name, choice)
             if reasons[name]:
                 item.add_marker(pytest.mark.skip(reason=reasons[name]))
+        if ANSWERS in measures_of(item):
+            if ANSWERS not in reasons:
+                reasons[ANSWERS] = _no_questions(choice)
+            if reasons[ANSWERS]:
+                item.add_marker(pytest.mark.skip(reason=reasons[ANSWERS]))
+
+
+def _no_questions(choice: Choice) -> str:
+    """Why there is nothing to answer; empty where there is."""
+    try:
+        questions_of(choice)
+    except AbsentError as error:
+        return str(error)
+    return ""

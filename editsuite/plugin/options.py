@@ -17,6 +17,7 @@ from editsuite.measures.capabilities.choice import (
     parse_drawing,
     parse_items,
 )
+from editsuite.measures.texts import TextChoice
 from editsuite.runs.settings import (
     DTYPES,
     TIERS,
@@ -110,6 +111,9 @@ OPTIONS = (
     ),
     Option("temperature", "T", "0", "at which capability answers are drawn; 0: the likeliest"),
     Option("repeats", "N", "1", "draws of each capability item, each with a seed of its own"),
+    Option("texts", "SOURCE", "builtin", "texts to read: builtin, wikitext:PATH, wikitext (hub)"),
+    Option("text-items", "N", "100", "sequences of a --edit-texts that is not built in, or all"),
+    Option("judge", "NAME", "", "model that judges answers (default: the edited one, unedited)"),
     Option("baselines", "DIR", "baselines", "folder of the baselines, from the root folder"),
     Option("reports", "DIR", "reports", "folder the report goes into, from the root folder"),
     Option(
@@ -202,5 +206,9 @@ def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
         space=space,
         batches=parse_batches(value(config, "batch-size")),
         capabilities=_choice(config),
+        texts=TextChoice(
+            value(config, "texts"), parse_items(value(config, "text-items"), "--edit-text-items")
+        ),
+        judge=value(config, "judge"),
         hyperparameters=parse_overrides(value(config, "set")),
     )

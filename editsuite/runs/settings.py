@@ -9,8 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from editsuite.errors import OptionError, listing
+from editsuite.cards import ModelCard, resolve_card
+from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.measures.capabilities.choice import Choice
+from editsuite.measures.texts import TextChoice
 
 #: Numbers of edits after which the model is observed. A smaller tier is part of the next.
 TIERS: Mapping[str, tuple[int, ...]] = {
@@ -43,6 +45,9 @@ class RunSettings:
             torch's and transformers', which have other last bits.
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
         capabilities: what is asked about them.
+        texts: what perplexity is measured on.
+        judge: card name, hub id or folder of the model that reads answers; empty for the model
+            itself, unedited.
     """
 
     model: str
@@ -61,6 +66,8 @@ class RunSettings:
     own_ways: bool = True
     batches: tuple[int, ...] = (1,)
     capabilities: Choice = field(default_factory=Choice)
+    texts: TextChoice = field(default_factory=TextChoice)
+    judge: str = ""
 
     def hyperparameters_of(self, method: str) -> dict[str, object]:
         """The overrides of one method, by bare name; what names the method goes first."""
@@ -125,3 +132,17 @@ def tier_counts(tier: str) -> tuple[int, ...]:
     if tier not in TIERS:
         raise OptionError(f"--edit-tier is {tier!r}; it can be {listing(TIERS)}")
     return TIERS[tier]
+
+
+def judge_card(settings: RunSettings) -> ModelCard | None:
+    """The card that ``--edit-judge`` names; None where it names none.
+
+    Raises:
+        OptionError: nothing goes by that name.
+    """
+    if not settings.judge:
+        return None
+    try:
+        return resolve_card(settings.judge)
+    except EditsuiteError as error:
+        raise OptionError(f"--edit-judge {settings.judge}: {error}") from error
