@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from editsuite.engine import Continuation, DecoderStack, score
 from editsuite.engine.generation import write
 from editsuite.facts.targets import token_ids
-from editsuite.measures.observation import Observation, exp_of_mean, share
+from editsuite.measures.observation import Observation, absent, exp_of_mean, share
 from editsuite.measures.protocol import Look, View
 from editsuite.measures.questions import Questions, builtin_questions
 from editsuite.measures.repetition import NGRAM, log_adjusted, repetition
@@ -22,7 +22,9 @@ from editsuite.measures.texts import plain_tokens
 #: The judge's tokens that are scored; an answer with fewer is left out.
 SCORED = 20
 #: Tokens that are written: more than are scored, for the judge may need fewer for the same text.
-WRITTEN = 30
+WRITTEN = 28
+#: Equations (3) and (4), and equation (3) alone.
+NAMES = ("perplexity.answers", "perplexity.answers_plain")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Answers:
     ) -> tuple[Observation, ...]:
         """Perplexities of the answers that are long enough, and the share of those that are not.
 
-        Where none is long enough there is no perplexity (the paper's "/").
+        Where none is long enough the perplexities are absent (the paper's "/").
         """
         _, judged = (seen[look] for look in self.looks(edits))
         kept = [
@@ -119,12 +121,12 @@ class Answers:
             share("answers.empty", [float(n == 0) for n in judged["tokens"]]),
         )
         if not kept:
-            return left_out
+            return (*(absent(name, "perplexity") for name in NAMES), *left_out)
         logs = [log_adjusted(nll, SCORED, repeated) for nll, repeated in kept]
         plain, ones = [nll / SCORED for nll, _ in kept], [1] * len(kept)
         return (
-            exp_of_mean("perplexity.answers", logs, ones, "perplexity"),
-            exp_of_mean("perplexity.answers_plain", plain, ones, "perplexity"),
+            exp_of_mean(NAMES[0], logs, ones, "perplexity"),
+            exp_of_mean(NAMES[1], plain, ones, "perplexity"),
             *left_out,
         )
 

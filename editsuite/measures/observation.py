@@ -20,8 +20,8 @@ class Observation:
 
     Attributes:
         name: what it is a number of, dotted: ``reliability.sequential.teacher_forced``.
-        value: the number.
-        n: how many items it is taken over.
+        value: the number; NaN where it is taken over no item at all.
+        n: how many items it is taken over; 0 where there is nothing to take a number of.
         unit: ``share``, ``perplexity``, ``ratio``, ``correlation``, ``norm``.
         low: lower end of the interval.
         high: upper end.
@@ -35,6 +35,11 @@ class Observation:
     low: float
     high: float
     interval: str
+
+    @property
+    def absent(self) -> bool:
+        """Whether there was nothing to take a number of; the report writes ``/``."""
+        return self.n == 0
 
     def as_json(self) -> dict[str, object]:
         """The fields as JSON values."""
@@ -54,6 +59,11 @@ def share(name: str, scores: Sequence[float]) -> Observation:
     if total == len(scores):
         high = 1.0
     return Observation(name, total / len(scores), len(scores), "share", low, high, "wilson 95%")
+
+
+def absent(name: str, unit: str) -> Observation:
+    """No number, because there was nothing to take it of."""
+    return Observation(name, math.nan, 0, unit, math.nan, math.nan, "nothing to measure")
 
 
 def exact(name: str, value: float, n: int, unit: str) -> Observation:
