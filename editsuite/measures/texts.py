@@ -99,7 +99,8 @@ def plain_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ..
     """Ids of a foreign text: the tokenizer's marks in front, none behind and none within.
 
     Some tokenizers have a mark that is written ``<unk>``, as WikiText writes its rare words; here
-    a text is text, whatever it says.
+    a text is text, whatever it says. (Only a Unigram vocabulary, which no supported model has,
+    would still find its own marks in it.)
     """
     encoded = tokenizer(
         text, return_special_tokens_mask=True, split_special_tokens=True, verbose=False
