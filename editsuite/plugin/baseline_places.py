@@ -76,10 +76,10 @@ class BaselinePlaces:
         s, words = self.settings, []
         if "perplexity" in measures and s.texts.named:
             texts = self.run.measures.texts
-            words += ["texts", f"{texts.digest[:8]}", f"n{len(texts.passages)}"]
+            words.append(f"texts-{texts.digest[:8]}-n{len(texts.passages)}")
         if "answers" in measures and s.capabilities.data is not None:
             asked = self.run.measures.questions
-            words += ["questions", f"{asked.identity[:8]}", f"n{len(asked.ids)}"]
+            words.append(f"questions-{asked.identity[:8]}-n{len(asked.ids)}")
         card = judge_card(s) if "answers" in measures else None
         if card is not None and card != self.run.card:
             words.append(f"judge-{card.name}")
