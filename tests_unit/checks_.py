@@ -18,6 +18,8 @@ SETTINGS = """
 testpaths = tests_editing tests_analysis
 addopts = --strict-markers -p no:cacheprovider -p no:hypothesispytest
 """
+#: Checks that the project has not got: they are tried by tests of their own.
+APART = ("test_answers.py",)
 #: Counts, in a file, what is done at most once; and gives each process the threads of the test.
 CONFTEST = """
 import os
@@ -148,9 +150,8 @@ def make_checks(
 ) -> Checks:
     """Make the project; the model and the cache serve all tests of this process."""
     for folder in ("tests_editing", "tests_analysis"):
-        shutil.copytree(
-            ROOT / folder, pytester.path / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        ignored = shutil.ignore_patterns("__pycache__", *APART)
+        shutil.copytree(ROOT / folder, pytester.path / folder, ignore=ignored)
     pytester.makeini(SETTINGS)
     lines = "".join(json.dumps(fact) + "\n" for fact in FACTS)
     (pytester.path / "facts.jsonl").write_text(lines, encoding="utf-8")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from capabilities_ import WRITERS
-from checks_ import Checks, make_checks
+from checks_ import ROOT, Checks, make_checks
 
 from editsuite.measures import Answers
+from editsuite.measures.questions import Questions
 
 TEXTS = "tests_analysis/test_perplexity.py"
 ANSWERS = "tests_analysis/test_answers.py"
+SILENCE = {"ids": ["a", "b"], "texts": ["", ""]}
 OBSERVE = "--edit-missing-baseline=observe"
 
 
@@ -24,7 +27,11 @@ def checks(
     monkeypatch: pytest.MonkeyPatch,
     one_thread: None,
 ) -> Checks:
-    return make_checks(pytester, tmp_path_factory, monkeypatch)
+    few = Answers(Questions(("a", "b"), ("Why is it dark?", "What is heavy?")))
+    monkeypatch.setattr("editsuite.measures.known.Answers", lambda: few)
+    checks = make_checks(pytester, tmp_path_factory, monkeypatch)
+    shutil.copy(ROOT / ANSWERS, checks.folder / ANSWERS)
+    return checks
 
 
 def observed(checks: Checks) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def test_another_judge_has_baselines_of_its_own(checks: Checks) -> None:
     assert checks.baseline().stem.endswith("judge-a-judge")
     checks.inside(ANSWERS, counts="1").assert_outcomes(failed=1)
     found = observed(checks)
-    assert found["perplexity.answers"]["n"] == 40
+    assert found["perplexity.answers"]["n"] == 2
     assert found["perplexity.answers"]["value"] >= found["perplexity.answers_plain"]["value"]
 
 
@@ -96,7 +103,7 @@ def test_a_model_that_writes_nothing_is_a_slash_that_a_baseline_keeps(
 ) -> None:
     run = (ANSWERS, "--edit-remeasure")
     with monkeypatch.context() as silent:
-        silent.setattr(Answers, "look", lambda *_: {"ids": ["a"] * 40, "texts": [""] * 40})
+        silent.setattr(Answers, "look", lambda *_: SILENCE)
         assert checks.inside(*run, "--snapshot-update", counts="1").ret == 0
         held = json.loads(checks.baseline().read_text("utf-8"))["baselines"]
         ((_, group),) = held.items()
@@ -114,7 +121,7 @@ def test_a_model_that_writes_nothing_is_a_slash_that_a_baseline_keeps(
 def test_a_model_that_falls_silent_fails(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
     run = (ANSWERS, "--edit-remeasure")
     assert checks.inside(*run, "--snapshot-update", counts="1").ret == 0
-    monkeypatch.setattr(Answers, "look", lambda *_: {"ids": ["a"] * 40, "texts": [""] * 40})
+    monkeypatch.setattr(Answers, "look", lambda *_: SILENCE)
     result = checks.inside(*run, counts="1")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*perplexity.answers *no longer observed*"])
