@@ -62,7 +62,9 @@ def test_the_observations_are_read_as_they_were_written() -> None:
 def test_no_number_of_something_is_still_refused_and_nan_still_fails() -> None:
     with pytest.raises(ReportError, match="no number where one is needed"):
         rows_of(data_with(n=3))
-    (spoilt,) = [one for one in rows_of(data_with(value="NaN", n=3)) if one.failed]
+    (spoilt,) = [
+        one for one in rows_of(data_with(value="NaN", n=3, low=0.0, high=1.0)) if one.failed
+    ]
     assert spoilt.said == "NaN"
 
 

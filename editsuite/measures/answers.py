@@ -92,7 +92,8 @@ class Answers:
         ]
         kept = [i for i, (_, target) in enumerate(read) if len(target) >= SCORED]
         room = stack.loaded.card.context_length - SCORED
-        scored = score(stack, [Continuation(read[i][0][-room:], read[i][1][:SCORED]) for i in kept])
+        asked = [Continuation(read[i][0][-room:], read[i][1][:SCORED]) for i in kept]
+        scored = score(stack, asked) if asked else []
         found: dict[str, list[Any]] = {
             "tokens": [len(target) for _, target in read],
             "nll": [None] * len(read),

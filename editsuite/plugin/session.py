@@ -182,6 +182,8 @@ class EditSession:
                     "facts": self.settings.facts,
                     "facts_rejected": len(run.facts.rejected),
                     "seed": self.settings.seed,
+                    "texts": self.settings.texts.source,
+                    "judge": self.settings.judge or run.card.name,
                 },
             }
         )
