@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 import typer
@@ -37,7 +37,7 @@ from editsuite.editors.moments import second_moments
 from editsuite.engine import DecoderStack
 from editsuite.facts import load_facts
 from editsuite.files import write_text_atomically
-from editsuite.measures import Look, View, measures
+from editsuite.measures import Judged, Look, View, measures
 from editsuite.measures.perplexity import prose
 
 COUNTS = (5_000, 20_000, 50_000, 100_000)
@@ -127,6 +127,10 @@ def _observe(bench: Bench, chain: Chain, edits: int) -> dict[str, Any]:
     for measure in measures().values():
         seen: dict[Look, Any] = {}
         for look in measure.looks(edits):
+            if look.judged:
+                chain.go(0)
+                seen[look] = cast("Judged", measure).judge(bench.stack, seen[look.written])
+                continue
             chain.go(look.state)
             facts = chain.plan.requests[look.first - 1 : look.last] if look.first else ()
             view = View(bench.stack, facts, chain.weights())

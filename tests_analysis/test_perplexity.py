@@ -7,5 +7,5 @@ import pytest
 
 @pytest.mark.edit_measures("perplexity")
 def test_perplexity(observed, baseline):
-    """Perplexity of plain prose, and its ratio to the unedited model's."""
+    """Perplexity of plain text, and its ratio to the unedited model's."""
     assert observed("perplexity") == baseline

@@ -24,6 +24,8 @@ SETTINGS = """
 testpaths = tests_editing tests_analysis
 addopts = --strict-markers -p no:cacheprovider -p no:hypothesispytest
 """
+#: Checks that the project has not got: they are tried by tests of their own.
+APART = ("test_answers.py",)
 #: Counts, in a file, what is done at most once; and gives each process the threads of the test.
 CONFTEST = """
 import os

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import typer
@@ -21,10 +21,20 @@ from editsuite.editors.easyedit.recipes import RECIPES
 from editsuite.editors.names import METHOD_HELP
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest
-from editsuite.measures import Look, Observation, View, measures
+from editsuite.measures import (
+    Answers,
+    Judged,
+    Look,
+    Observation,
+    Perplexity,
+    View,
+    measures,
+)
 from editsuite.measures.capabilities.battery import Battery
 from editsuite.measures.capabilities.capability import Capability
-from editsuite.plugin.options import OPTIONS
+from editsuite.measures.questions import Questions
+from editsuite.measures.texts import Texts
+from editsuite.plugin.known_options import OPTIONS
 from editsuite.runs import TIERS
 from editsuite.verdicts.findings import Claim, judge
 
@@ -202,6 +212,8 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
     short = ("The rain had stopped.", "Nobody came to the door.")
     monkeypatch.setattr("editsuite.measures.perplexity.prose", lambda: short)
     monkeypatch.setattr("editsuite.measures.saliency.shots.ITEMS", 4)
+    few = Answers(Questions(("a", "b"), ("Why is it dark?", "Who is there?")))
+    monkeypatch.setattr("editsuite.measures.known.Answers", lambda: few)
     stack = DecoderStack(tiny_model("llama"))
     name = stack.loaded.down_proj_name(1)
     weight = stack.loaded.model.get_parameter(name).detach()
@@ -215,9 +227,12 @@ def observed(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> dict[str, Obs
     )
     weights = {name: EditedWeight(weight, weight)}
     found: list[Observation] = []
-    for measure in measures().values():
+    for measure in (*measures().values(), Perplexity(Texts("text", short, 8))):
         seen: dict[Look, object] = {}
         for look in measure.looks(1):
+            if look.judged:
+                seen[look] = cast("Judged", measure).judge(stack, seen[look.written])
+                continue
             seen[look] = measure.look(View(stack, (fact,) if look.last else (), weights))
         found += measure.observe(1, seen)
     # The page names no single layer.

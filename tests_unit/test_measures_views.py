@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +20,8 @@ from editsuite.editors import LowRank
 from editsuite.engine import DecoderStack
 from editsuite.facts import EditRequest, target_tokens
 from editsuite.measures import (
+    Answers,
+    Judged,
     Locality,
     Look,
     Measure,
@@ -31,6 +33,7 @@ from editsuite.measures import (
 )
 from editsuite.measures import measures as all_measures
 from editsuite.measures.perplexity import prose
+from editsuite.measures.questions import Questions
 from editsuite.measures.recall import ask, begins_with
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -200,7 +203,16 @@ def view(chain: Chain, look: Look) -> View:
 
 
 def see(chain: Chain, measure: Measure, looks: list[Look]) -> Mapping[Look, Any]:
-    return {look: measure.look(view(chain, look)) for look in looks}
+    """What the looks see, in their order; the chain's own model unedited is the judge."""
+    seen: dict[Look, Any] = {}
+    for look in looks:
+        if look.judged:
+            written = measure.look(view(chain, look.written))
+            chain.go(0)
+            seen[look] = cast("Judged", measure).judge(chain._stack, written)
+        else:
+            seen[look] = measure.look(view(chain, look))
+    return seen
 
 
 @pytest.fixture
@@ -208,6 +220,8 @@ def two_passages(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ("The mill stood by the river.", "In spring the water rose, and the miller with it.")
     monkeypatch.setattr("editsuite.measures.perplexity.prose", lambda: texts)
     monkeypatch.setattr("editsuite.measures.saliency.shots.ITEMS", 4)
+    few = Answers(Questions(("a", "b"), ("Why is it dark?", "What is heavy?")))
+    monkeypatch.setattr("editsuite.measures.known.Answers", lambda: few)
 
 
 @pytest.mark.usefixtures("two_passages")

@@ -8,7 +8,7 @@ import pytest
 from checks_ import SETTINGS, Checks, make_checks
 
 from editsuite.plugin.cases import wanted_methods
-from editsuite.plugin.options import OPTIONS
+from editsuite.plugin.known_options import OPTIONS
 
 
 @pytest.fixture

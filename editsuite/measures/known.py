@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from editsuite.measures.answers import Answers
 from editsuite.measures.locality import Locality
 from editsuite.measures.matrices import Matrices
 from editsuite.measures.parameters import Parameters
@@ -25,5 +26,6 @@ def measures() -> Mapping[str, Measure]:
         Perplexity(),
         Weakspots(),
         Saliency(),
+        Answers(),
     )
     return {measure.name: measure for measure in known}

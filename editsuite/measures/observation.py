@@ -87,8 +87,8 @@ class Observation:
 
     Attributes:
         name: what it is a number of, dotted: ``reliability.sequential.teacher_forced``.
-        value: the number.
-        n: how many items it is taken over.
+        value: the number; NaN where it is taken over no item at all.
+        n: how many items it is taken over; 0 where there is nothing to take a number of.
         unit: ``share`` (of items), ``perplexity``, ``ratio``, ``correlation``, ``norm``, ``nats``,
             ``count``; ``flow`` (share of saliency), ``flow ratio``, ``likeness`` (of two curves).
         low: lower end of the interval.
@@ -105,6 +105,11 @@ class Observation:
     high: float
     interval: str
     pairs: Pairs | None = None
+
+    @property
+    def absent(self) -> bool:
+        """Whether there was nothing to take a number of; the report writes ``/``."""
+        return self.n == 0
 
     def as_json(self) -> dict[str, object]:
         """The fields as JSON values, without the pairs.
@@ -130,6 +135,11 @@ def share(name: str, scores: Sequence[float]) -> Observation:
     return Observation(name, total / len(scores), len(scores), "share", low, high, "wilson 95%")
 
 
+def absent(name: str, unit: str) -> Observation:
+    """No number, because there was nothing to take it of."""
+    return Observation(name, math.nan, 0, unit, math.nan, math.nan, "nothing to measure")
+
+
 def exact(name: str, value: float, n: int, unit: str) -> Observation:
     """A number computed from all there is, not from a sample."""
     return Observation(name, value, n, unit, value, value, "exact")
@@ -142,7 +152,7 @@ def exp_of_mean(
 
     Passages are what was sampled, tokens of one passage hang together; so the variance is taken
     over passages (linearised ratio, Cochran 1977, equation 6.13), and the interval is
-    symmetric in the logarithm.
+    symmetric in the logarithm. A mean that is infinite has an infinite value and no bounds.
 
     Args:
         name: the observation's name.
@@ -151,7 +161,9 @@ def exp_of_mean(
         unit: the observation's unit.
     """
     k, n = len(totals), sum(tokens)
-    mean = math.fsum(totals) / n
+    mean = _sum(totals) / n
+    if not math.isfinite(mean):
+        return Observation(name, _exp(mean), n, unit, *_unbounded(mean), "ratio over passages 95%")
     if k > 1:
         spread = math.fsum((t - mean * w) ** 2 for t, w in zip(totals, tokens, strict=True))
         error = math.sqrt(k / (k - 1) * spread) / n
@@ -173,3 +185,14 @@ def _exp(x: float) -> float:
         return math.exp(x)
     except OverflowError:
         return math.inf
+
+
+def _sum(numbers: Sequence[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except (ValueError, OverflowError):  # infinities of both signs, or a sum beyond all floats
+        return sum(numbers)
+
+
+def _unbounded(mean: float) -> tuple[float, float]:
+    return (math.nan, math.nan) if math.isnan(mean) else (0.0, math.inf)

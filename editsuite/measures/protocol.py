@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -53,11 +53,18 @@ class Look:
         state: number of edits in the model (0: unedited).
         first: the first fact to ask about, from 1; 0 where no facts are needed.
         last: the last fact to ask about.
+        judged: the judge looks, an unedited model, at what the same look without this saw.
     """
 
     state: int
     first: int = 0
     last: int = 0
+    judged: bool = False
+
+    @property
+    def written(self) -> Look:
+        """The look whose result the judge looks at."""
+        return replace(self, judged=False)
 
 
 class Measure(Protocol):
@@ -90,4 +97,16 @@ class Measure(Protocol):
         self, edits: int, seen: Mapping[Look, Any], batch: int = 1
     ) -> tuple[Observation, ...]:
         """Conclude from what was seen."""
+        ...
+
+
+class Judged(Measure, Protocol):
+    """A measure of what a model writes: another model says what that is worth.
+
+    What the judge says depends on the judge and on what the look saw, and on nothing else: two
+    states that write the same are judged once.
+    """
+
+    def judge(self, stack: DecoderStack, seen: Any) -> Any:
+        """What an unedited model says of what `look` gave; gives JSON values."""
         ...

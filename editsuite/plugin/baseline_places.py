@@ -13,6 +13,7 @@ from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import PREFIX
 from editsuite.measures.saliency.source import SALIENCY
 from editsuite.plugin.cases import EASYEDIT, EditCase, method_marks
+from editsuite.runs.settings import judge_card
 
 if TYPE_CHECKING:
     from editsuite.runs import Run, RunSettings
@@ -39,7 +40,7 @@ class BaselinePlaces:
 
         Args:
             case: the state.
-            measures: that the check looks at; those of capabilities depend on what is asked.
+            measures: that the check looks at; some depend on what is asked or read.
         """
         words = ([] if self._usual_plan(case) else self._plan(case)) + self._asked(measures)
         name = ".".join([case.case.stem, *map(_plain, words)])
@@ -69,7 +70,23 @@ class BaselinePlaces:
         return words
 
     def _asked(self, measures: Sequence[str]) -> list[str]:
-        """What capabilities and saliency are asked by, where it is not this project's items."""
+        """What is asked and read, where it is not what is built in."""
+        return self._capable(measures) + self._read(measures)
+
+    def _read(self, measures: Sequence[str]) -> list[str]:
+        s, words = self.settings, []
+        if "perplexity" in measures and s.texts.named:
+            texts = self.run.measures.texts
+            words.append(f"texts-{texts.digest[:8]}-n{len(texts.passages)}")
+        if "answers" in measures and s.capabilities.data is not None:
+            asked = self.run.measures.questions
+            words.append(f"questions-{asked.identity[:8]}-n{len(asked.ids)}")
+        card = judge_card(s) if "answers" in measures else None
+        if card is not None and card != self.run.card:
+            words.append(f"judge-{card.name}")
+        return words
+
+    def _capable(self, measures: Sequence[str]) -> list[str]:
         capable = [name.removeprefix(PREFIX) for name in measures if name.startswith(PREFIX)]
         choice = self.settings.capabilities
         if SALIENCY in measures and choice.data is not None:

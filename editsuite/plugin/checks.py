@@ -12,7 +12,8 @@ from editsuite.editors.easyedit.recipes import check_recipe, recipe_of
 from editsuite.editors.easyedit.tree import find_tree
 from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts
-from editsuite.runs.settings import RunSettings
+from editsuite.measures.texts import load_texts
+from editsuite.runs.settings import RunSettings, judge_card
 
 
 def check_settings(settings: RunSettings) -> ModelCard:
@@ -37,6 +38,8 @@ def check_settings(settings: RunSettings) -> ModelCard:
             f"{max(settings.counts)} edits are wanted, {settings.facts} holds {len(order)} usable "
             "facts; lower --edit-counts or --edit-tier, or give more facts with --edit-facts"
         )
+    judge_card(settings)
+    load_texts(settings.texts)
     _check_machine(settings)
     _check_cache(settings.cache)
     return card

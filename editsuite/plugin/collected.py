@@ -26,7 +26,7 @@ PROPERTY = "editsuite"
 #: The order of the report: what was taught, what was spared, what it cost.
 FAMILIES = (
     *("reliability", "generalization", "locality"),
-    *("capability", "table-1", "parameters", "perplexity"),
+    *("capability", "table-1", "parameters", "perplexity", "answers"),
 )
 PACKAGES = ("editsuite", "torch", "transformers", "tokenizers", "numpy", "pytest", "syrupy")
 
@@ -45,35 +45,42 @@ def rows(
         expected: the baselines; None where there are none and none are wanted.
         test: the test's node id.
     """
-    outcomes = {
-        c.name: c.outcome for c in compare({o.name: o.value for o in observations}, expected or {})
-    }
     found = []
     for o in observations:
         held = (expected or {}).get(o.name)
-        verdict = (
-            outcomes[o.name] if held else ("no baseline" if expected is not None else "observed")
-        )
         found.append(
             {
                 "method": case.case.name,
                 "layer": list(case.case.layers),
                 "edits": case.edits,
                 "name": o.name,
-                "value": jsonable(o.value),
+                "value": None if o.absent else jsonable(o.value),
                 "n": o.n,
                 "unit": o.unit,
-                "low": jsonable(o.low),
-                "high": jsonable(o.high),
+                "low": None if o.absent else jsonable(o.low),
+                "high": None if o.absent else jsonable(o.high),
                 "interval": o.interval,
                 "baseline": jsonable(held.value) if held else None,
                 "tolerance": jsonable(held.tolerance) if held else None,
-                "verdict": verdict,
+                "verdict": _verdict(o, expected),
                 "test": test,
             }
             | ({"judged": found_out} if (found_out := evidence_of(o)) else {})
         )
     return found
+
+
+def _verdict(observation: Observation, expected: Mapping[str, Expected] | None) -> str:
+    """How an observation stands; one that is absent should have no baseline either."""
+    if expected is None:
+        return "observed"
+    held = expected.get(observation.name)
+    if observation.absent:
+        return "fail" if held else "pass" if expected else "no baseline"
+    if held is None:
+        return "no baseline"
+    (found,) = compare({observation.name: observation.value}, {observation.name: held})
+    return found.outcome
 
 
 @dataclass

@@ -7,6 +7,7 @@ import pytest
 from editsuite.measures.capabilities.choice import parse_drawing
 from editsuite.plugin import options
 from editsuite.plugin.cases import measures_of
+from editsuite.plugin.known_options import OPTIONS
 from editsuite.presets import Expansion, PresetRun, expand, read_preset
 from editsuite.runs.settings import RunSettings
 
@@ -54,7 +55,7 @@ def header(found: Expansion) -> list[str]:
 
 def explicit(config: pytest.Config) -> frozenset[str]:
     """Names of the options that the command line itself gives."""
-    names = (option.name for option in options.OPTIONS)
+    names = (option.name for option in OPTIONS)
     return frozenset(
         name for name in names if config.getoption(f"edit_{name.replace('-', '_')}") is not None
     )

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from editsuite.errors import OptionError
-from editsuite.plugin.options import OPTIONS
+from editsuite.plugin.known_options import OPTIONS
 
 #: Files that pytest takes its settings from.
 INI_FILES = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")

@@ -197,6 +197,8 @@ class EditSession:
                     "facts": self.settings.facts,
                     "facts_rejected": len(run.facts.rejected),
                     "seed": self.settings.seed,
+                    "texts": self.settings.texts.source,
+                    "judge": self.settings.judge or run.card.name,
                 },
             }
         )
@@ -207,10 +209,12 @@ class EditSession:
         return digest
 
     def snapshot(self, case: EditCase, observations: Sequence[Observation]) -> dict[str, Any]:
-        """What is held against the baseline."""
+        """What is held against the baseline; what is absent has no entry there."""
         return {
             "plan": self.plan_digest(case),
             "observations": {
-                o.name: {"value": jsonable(o.value), "n": o.n, "unit": o.unit} for o in observations
+                o.name: {"value": jsonable(o.value), "n": o.n, "unit": o.unit}
+                for o in observations
+                if not o.absent
             },
         }

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from editsuite.report.drawing import ALARM, COLOURS, INK, settings, svg_text
 from editsuite.report.panels import Panel, describe, line_label, lines_of, panels_of
 from editsuite.report.rows import Case, Row, by_case
-from editsuite.report.text import format_value
 
 _STYLES: Mapping[str, str] = {"sequential": "-", "individual": "--", "": "-"}
 _SIZE = (4.3, 2.9)
@@ -118,8 +117,8 @@ def _draw_alarms(axes: Axes, rows: Sequence[Row], positions: Mapping[int, int]) 
     for row in rows:
         if not math.isfinite(row.value):
             axes.annotate(
-                format_value(row.value, row.unit), (positions[row.edits], 0.03),
-                xycoords=("data", "axes fraction"), color=ALARM, ha="center", weight="bold",
+                row.said, (positions[row.edits], 0.03), xycoords=("data", "axes fraction"),
+                color=ALARM if row.failed else INK, ha="center", weight="bold",
             )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from editsuite.report.rows import Case, Row
-from editsuite.report.text import clip, edits_word, format_value
+from editsuite.report.text import clip, edits_word
 
 #: Parts of a measure's name that make two lines of one picture.
 SCOPES = ("sequential", "individual")
@@ -40,8 +40,8 @@ def describe(panel: Panel) -> str:
     said = []
     for (case, scope), rows in lines_of(panel).items():
         first, last = rows[0], rows[-1]
-        start = f"{format_value(first.value, first.unit)} after {edits_word(first.edits)}"
-        end = f"{format_value(last.value, last.unit)} after {last.edits}"
+        start = f"{first.said} after {edits_word(first.edits)}"
+        end = f"{last.said} after {last.edits}"
         said.append(f"{line_label(case, scope)}: {start}" + (f", {end}." if len(rows) > 1 else "."))
     return clip(" ".join(said), 2000)
 

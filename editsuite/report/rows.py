@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from editsuite.report.strict import ReportError, check_schema, number
-from editsuite.report.text import visible
+from editsuite.report.text import format_value, visible
 
 PASS, FAIL, NO_BASELINE, OBSERVED = "pass", "fail", "no baseline", "observed"
 VERDICTS = (PASS, FAIL, NO_BASELINE, OBSERVED)
@@ -43,7 +43,8 @@ class Case:
 class Row:
     """One observation and its verdict; the fields are those of the data.
 
-    A value that is no number fails, whatever was said of it.
+    A value that is no number fails, whatever was said of it, unless there was no item to take a
+    number of: that row is absent, and what was said of it holds.
     """
 
     case: Case
@@ -64,6 +65,16 @@ class Row:
     def failed(self) -> bool:
         """Whether it stands outside its tolerance or is no number."""
         return self.verdict == FAIL
+
+    @property
+    def absent(self) -> bool:
+        """Whether there was nothing to take a number of."""
+        return self.n == 0 and math.isnan(self.value)
+
+    @property
+    def said(self) -> str:
+        """The value for people; ``/`` where it is absent, as in the paper's Table 4."""
+        return "/" if self.absent else format_value(self.value, self.unit)
 
     @property
     def aside(self) -> bool:
@@ -157,8 +168,9 @@ def verdict_word(data: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 def _row(record: Mapping[str, Any], index: int) -> Row:
     try:
-        value = _required(record["value"])
-        verdict = record["verdict"] if math.isfinite(value) else FAIL
+        value, n = _value(record), int(record["n"])
+        nothing = n == 0 and record["value"] is None
+        verdict = record["verdict"] if math.isfinite(value) or nothing else FAIL
         if verdict not in VERDICTS:
             raise ReportError(f"unknown verdict {verdict!r}; known are: {', '.join(VERDICTS)}")
         return Row(
@@ -166,10 +178,10 @@ def _row(record: Mapping[str, Any], index: int) -> Row:
             edits=int(record["edits"]),
             name=visible(record["name"], ""),
             value=value,
-            n=int(record["n"]),
+            n=n,
             unit=visible(record["unit"], ""),
-            low=_required(record.get("low", value)),
-            high=_required(record.get("high", value)),
+            low=value if nothing else _required(record.get("low", value)),
+            high=value if nothing else _required(record.get("high", value)),
             interval=visible(record.get("interval", ""), ""),
             baseline=number(record.get("baseline")),
             tolerance=number(record.get("tolerance")),
@@ -179,6 +191,13 @@ def _row(record: Mapping[str, Any], index: int) -> Row:
     except (KeyError, TypeError, ValueError, ReportError) as error:
         said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ReportError(f"row {index} of the report's data: {said}; mend the row") from error
+
+
+def _value(record: Mapping[str, Any]) -> float:
+    """The number; NaN where the record says that there was no item to take one of."""
+    if record["value"] is None and int(record["n"]) == 0:
+        return math.nan
+    return _required(record["value"])
 
 
 def _required(value: object) -> float:

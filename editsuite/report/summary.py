@@ -148,19 +148,24 @@ def _table(rows: Sequence[Row], layout: _Layout) -> Table:
 
 
 def _cells(row: Row, layout: _Layout) -> tuple[str, ...]:
-    value, low, high, baseline, tolerance = (
-        format_value(x, row.unit)
-        for x in (row.value, row.low, row.high, row.baseline, row.tolerance)
+    low, high, baseline, tolerance = (
+        format_value(x, row.unit) for x in (row.low, row.high, row.baseline, row.tolerance)
     )
     tolerance = "" if row.tolerance is None else tolerance
     said = _SAID.get(row.verdict, row.verdict)
     label, n = _label(row.name, layout), format_count(row.n)
     if layout.apart:
-        interval = "exact" if row.exact else f"[{low}, {high}]"
-        return (label, value, interval, n, baseline, tolerance, said)
-    interval = "exact" if row.exact else f"{low}..{high}"
+        interval = _interval(row, f"[{low}, {high}]")
+        return (label, row.said, interval, n, baseline, tolerance, said)
+    interval = _interval(row, f"{low}..{high}")
     held = f"{baseline}±{tolerance}" if tolerance else baseline
-    return (label, value, interval, n, held, said)
+    return (label, row.said, interval, n, held, said)
+
+
+def _interval(row: Row, ends: str) -> str:
+    if row.absent:
+        return ""
+    return "exact" if row.exact else ends
 
 
 def _label(name: str, layout: _Layout) -> str:

@@ -84,6 +84,6 @@ def observe_variation(
     )
     run = Run(varied, progress)
     return {
-        edits: {o.name: o.value for o in run.observe(case, edits, names)}
+        edits: {o.name: o.value for o in run.observe(case, edits, names) if not o.absent}
         for edits in settings.counts
     }

@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 
 from editsuite.errors import OptionError, listing
-from editsuite.measures import Measure, measures
-from editsuite.measures.capabilities.choice import Choice
+from editsuite.measures import Answers, Measure, Perplexity, Saliency, measures
 from editsuite.measures.capabilities.names import CAPABILITIES, PREFIX
+from editsuite.measures.questions import Questions, questions_of
 from editsuite.measures.saliency.source import SALIENCY, shots_of
+from editsuite.measures.texts import Texts, load_texts
+from editsuite.runs.settings import RunSettings
 
 
 class Measures:
-    """Measures by name; the items of a capability are read once.
+    """Measures by name; what they ask is read once, when it is first needed.
 
     Args:
-        choice: what is asked about capabilities.
+        settings: of the run; they say what is asked about capabilities, and which texts are read.
     """
 
-    def __init__(self, choice: Choice) -> None:
-        self._choice = choice
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
         self._made: dict[str, Measure] = dict(measures())
-        if choice.data is not None:  # then its sentences are SST-2's
-            del self._made[SALIENCY]
+        if settings.texts.named:
+            del self._made["perplexity"]
+        if settings.capabilities.data is not None:  # they ask the benchmarks' files then
+            del self._made["answers"], self._made[SALIENCY]
 
     def __getitem__(self, name: str) -> Measure:
         if name not in self._made:
-            self._made[name] = self._open(name)
+            make = self._makers.get(name)
+            capability = name.removeprefix(PREFIX)
+            self._made[name] = make() if make else self._capability(capability)
         return self._made[name]
 
-    def _open(self, name: str) -> Measure:
-        if name == SALIENCY:
-            from editsuite.measures import Saliency
+    @cached_property
+    def texts(self) -> Texts:
+        """What perplexity is measured on."""
+        return load_texts(self._settings.texts)
 
-            return Saliency(shots_of(self._choice))
-        return self._capability(name.removeprefix(PREFIX))
+    @cached_property
+    def questions(self) -> Questions:
+        """What is answered in free text."""
+        return questions_of(self._settings.capabilities)
+
+    @property
+    def _makers(self) -> Mapping[str, Callable[[], Measure]]:
+        return {
+            "perplexity": lambda: Perplexity(self.texts),
+            "answers": lambda: Answers(self.questions),
+            SALIENCY: lambda: Saliency(shots_of(self._settings.capabilities)),
+        }
 
     def _capability(self, name: str) -> Measure:
         from editsuite.measures.capabilities.batteries import battery_of
         from editsuite.measures.capabilities.capability import Capability
 
-        return Capability(battery_of(name, self._choice))
+        return Capability(battery_of(name, self._settings.capabilities))
 
 
 def known_measures() -> frozenset[str]:

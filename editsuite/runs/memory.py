@@ -14,7 +14,7 @@ class MemoryUse:
     """Bytes held in one process.
 
     Attributes:
-        weights: the model's parameters, each counted once.
+        weights: the model's parameters, and those of a judge of its own; each counted once.
         originals: the edited matrices as they were, for taking edits off.
         factors: changes of the edited matrices, for measures of them.
         resumed: kept states of the layers below the lowest edit.

@@ -5,23 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from itertools import chain as chained
+from typing import Any, cast
 
 from filelock import Timeout
 
 from editsuite.cards import ModelCard, load_model, resolve_card
 from editsuite.chains import Chain, Progress, open_chain, requests_digest
-from editsuite.engine import DecoderStack, ResumeCache, Ways
-from editsuite.errors import OptionError
+from editsuite.engine import DecoderStack, Ways
 from editsuite.facts import EditRequest, FactSet, load_facts
-from editsuite.measures import Look, Measure, Observation, View
+from editsuite.measures import Judged, Look, Measure, Observation, View
 from editsuite.runs.ahead import work_ahead
 from editsuite.runs.case import Case, Wanted
+from editsuite.runs.judge import Judge
 from editsuite.runs.measuring import Measures
 from editsuite.runs.memory import MemoryUse, memory_use
 from editsuite.runs.opening import editing_of
+from editsuite.runs.resumes import Resumes
 from editsuite.runs.settings import RunSettings
-from editsuite.runs.store import LookStore, engine_code, look_code
+from editsuite.runs.store import LookStore, look_code
 from editsuite.runs.threads import Threads
 
 POLL = 0.2
@@ -53,8 +55,9 @@ class Run:
         self._store = LookStore(settings.cache, settings.space)
         self._chains: dict[Case, Chain] = {}
         self._active: Chain | None = None
-        self._resumes: dict[int, ResumeCache] = {}
-        self.measures = Measures(settings.capabilities)
+        self._resumes = Resumes(settings.cache / "resume")
+        self.measures = Measures(settings)
+        self.judge = Judge(settings, lambda: self.stack, self._open)
         self._keys: dict[tuple[Case, str, Look], str] = {}
 
     @cached_property
@@ -75,25 +78,13 @@ class Run:
     @cached_property
     def stack(self) -> DecoderStack:
         """The model, loaded when first used."""
-        settings = self.settings
-        loaded = load_model(
-            self.card, device=settings.device, dtype=settings.dtype, cache=settings.cache
-        )
-        own = settings.own_ways
-        ways = Ways(written_out=own, fast_linear=own)
-        return DecoderStack(loaded, settings.token_budget, ways=ways)
+        return self._open(self.card)
 
-    def check(self, edits: int) -> None:
-        """See that the facts suffice, before the model is loaded.
-
-        Raises:
-            OptionError: more edits than facts.
-        """
-        if edits > len(self.order):
-            raise OptionError(
-                f"{edits} edits were asked for, {self.settings.facts} holds {len(self.order)} "
-                "usable facts; lower --edit-counts or give more facts (--edit-facts)"
-            )
+    def _open(self, card: ModelCard) -> DecoderStack:
+        s = self.settings
+        loaded = load_model(card, device=s.device, dtype=s.dtype, cache=s.cache)
+        ways = Ways(written_out=s.own_ways, fast_linear=s.own_ways)
+        return DecoderStack(loaded, s.token_budget, ways=ways)
 
     def chain(self, case: Case) -> Chain:
         """The chain of a case, with the model free for it."""
@@ -140,24 +131,30 @@ class Run:
         chain.ensure(index, progress=partial(self.tell, case), meanwhile=meanwhile)
 
     def key(self, case: Case, measure: Measure, look: Look) -> str:
-        """The store's key of a look; the state must be known."""
+        """The store's key of a look; the state must be known, and what a judge is to read."""
         place = (case, measure.name, look)
         if place not in self._keys:
             self._keys[place] = self._key(case, measure, look)
         return self._keys[place]
 
     def _key(self, case: Case, measure: Measure, look: Look) -> str:
+        if look.judged:
+            read = self._store.get(self.key(case, measure, look.written))
+            return self._store.key(*self.judge.parts(read), measure.name, measure.identity)
         chain = self.chain(case)
         index = chain.plan.index_of(look.state)
         # All chains share the unedited model, unless the measure looks at their own matrices.
         state = "unedited" if index == 0 else chain.digest(index)
         asked = requests_digest(self.order[look.first - 1 : look.last]) if look.last else ""
         parts = (self.settings.dtype, state, asked, measure.name, measure.identity)
-        code = look_code(type(measure).__module__)
-        return self._store.key(code, self.stack.loaded.digest, *parts)
+        return self._store.key(
+            look_code(type(measure).__module__), self.stack.loaded.digest, *parts
+        )
 
     def known(self, case: Case, measure: Measure, look: Look) -> bool:
         """Whether a look was already taken; the state must be known."""
+        if look.judged and not self.known(case, measure, look.written):
+            return False
         return self._store.get(self.key(case, measure, look)) is not None
 
     def take(self, case: Case, measure: Measure, look: Look) -> Any:
@@ -166,31 +163,35 @@ class Run:
         Raises:
             Timeout: another process is looking.
         """
+        written = self.take(case, measure, look.written) if look.judged else None
         key = self.key(case, measure, look)
         with self._store.lock(key).acquire(timeout=0):
             if (seen := self._store.get(key)) is not None:
                 return seen
+            if look.judged:
+                return self._store.put(key, self._judge(cast("Judged", measure), written))
             chain = self.chain(case)
             self.free(chain)
             chain.go(chain.plan.index_of(look.state))
             asked = self.order[look.first - 1 : look.last] if look.last else ()
             # Facts are asked of the states that learned them; the items of all other looks come
             # back in every state, so that keeping theirs pays.
-            kept = None if look.last else self._resume_at(min(case.layers))
+            layer, loaded = min(case.layers), self.stack.loaded
+            kept = None if look.last else self._resumes.at(layer, loaded)
             with self._threads.busy(), self.stack.resumed(kept):
                 seen = measure.look(View(self.stack, asked, chain.weights()))
             return self._store.put(key, seen)
 
-    def _resume_at(self, layer: int) -> ResumeCache:
-        if layer not in self._resumes:
-            loaded = self.stack.loaded
-            identity = (loaded.digest, str(loaded.dtype), loaded.device.type, engine_code())
-            folder = self.settings.cache / "resume"
-            self._resumes[layer] = ResumeCache(layer, identity, folder=folder)
-        return self._resumes[layer]
+    def _judge(self, measure: Judged, written: Any) -> Any:
+        if self.judge.is_own:
+            self.free(None)
+        with self._threads.busy():
+            return measure.judge(self.judge.stack, written)
 
     def _seen(self, case: Case, measure: Measure, look: Look) -> Any:
         self.ensure(case, look.state)
+        if look.judged:
+            self._seen(case, measure, look.written)
         while (seen := self._store.get(self.key(case, measure, look))) is None:
             try:
                 return self.take(case, measure, look)
@@ -204,8 +205,8 @@ class Run:
         weights = [w for chain in self._chains.values() for w in chain.weights().values()]
         originals = [w.original for w in weights if w.original is not w.current]
         factors = [side for w in weights for pair in w.factors or () for side in pair]
-        resumed = sum(cache.held for cache in self._resumes.values())
-        return memory_use(self.stack.loaded.model.parameters(), originals, factors, resumed)
+        held = chained(self.stack.loaded.model.parameters(), self.judge.weights())
+        return memory_use(held, originals, factors, self._resumes.held)
 
     def tell(self, case: Case, progress: Progress) -> None:
         """Tell whoever watches of an edit."""

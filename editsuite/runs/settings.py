@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from editsuite.errors import OptionError, listing
+from editsuite.cards import ModelCard, resolve_card
+from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.measures.capabilities.choice import Choice
+from editsuite.measures.texts import TextChoice
 
 if TYPE_CHECKING:
     from editsuite.editors import Method
@@ -48,6 +50,9 @@ class RunSettings:
         batches: facts of one edit; one chain for each size, with methods that edit in batches.
         capabilities: what is asked about them.
         methods: a method by its name; the registry where None.
+        texts: what perplexity is measured on.
+        judge: card name, hub id or folder of the model that reads answers; empty for the model
+            itself, unedited.
     """
 
     model: str
@@ -67,6 +72,8 @@ class RunSettings:
     batches: tuple[int, ...] = (1,)
     capabilities: Choice = field(default_factory=Choice)
     methods: Callable[[str], Method] | None = None
+    texts: TextChoice = field(default_factory=TextChoice)
+    judge: str = ""
 
     def hyperparameters_of(self, method: str) -> dict[str, object]:
         """The overrides of one method, by bare name; what names the method goes first."""
@@ -131,3 +138,17 @@ def tier_counts(tier: str) -> tuple[int, ...]:
     if tier not in TIERS:
         raise OptionError(f"--edit-tier is {tier!r}; it can be {listing(TIERS)}")
     return TIERS[tier]
+
+
+def judge_card(settings: RunSettings) -> ModelCard | None:
+    """The card that ``--edit-judge`` names; None where it names none.
+
+    Raises:
+        OptionError: nothing goes by that name.
+    """
+    if not settings.judge:
+        return None
+    try:
+        return resolve_card(settings.judge)
+    except EditsuiteError as error:
+        raise OptionError(f"--edit-judge {settings.judge}: {error}") from error

@@ -78,8 +78,12 @@ class Choice:
         return next(one for one in everything if one.capability == capability)
 
 
-def parse_items(text: str) -> Wanted:
+def parse_items(text: str, option: str = "--edit-items") -> Wanted:
     """Read ``100`` or ``all``.
+
+    Args:
+        text: the value.
+        option: whose value it is.
 
     Raises:
         OptionError: it is neither.
@@ -88,7 +92,7 @@ def parse_items(text: str) -> Wanted:
         return "all"
     if text.isascii() and text.isdigit() and int(text[:9]) > 0:
         return int(text)
-    raise OptionError(f"--edit-items is {text!r}; give a number of items from 1, or all")
+    raise OptionError(f"{option} is {text!r}; give a number of items from 1, or all")
 
 
 def parse_benchmarks(text: str) -> tuple[str, ...]:
