@@ -67,6 +67,7 @@ def weakspots(
     from editsuite.editors import method as method_of
     from editsuite.measures.jumps import Rule
     from editsuite.runs import Run, RunSettings, parse_layers
+    from editsuite.runs.enough import check_enough
     from editsuite.runs.opening import cases_of
     from editsuite.runs.weakspots import associations, edit_steps
 
@@ -90,7 +91,7 @@ def weakspots(
     console.width = max(console.width, _LEAST_WIDTH)
     with Console(stderr=True).status("") as status:
         run = Run(settings, lambda case, p: status.update(f"{case}: edit {p.index} of {p.target}"))
-        run.check(edits)
+        check_enough(edits, len(run.order), settings.facts)
         for case in cases:
             status.update(f"{case}: edits that are kept, and looks")
             told[str(case)] = edit_steps(run, case, edits, Rule(z, least))

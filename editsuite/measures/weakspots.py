@@ -20,8 +20,8 @@ import numpy as np
 from editsuite.engine import Continuation, score
 from editsuite.measures.jumps import LEAST_STEPS, Array, Rule, jumps, robust_z
 from editsuite.measures.observation import Observation, Z, exact, exp_of_mean
-from editsuite.measures.perplexity import prose
 from editsuite.measures.protocol import Look, View
+from editsuite.measures.texts import prose
 
 #: Passages read in every state, spread over all there are, and how many tokens of each.
 PASSAGES, TOKENS = 12, 32

@@ -13,6 +13,7 @@ from editsuite.editors.easyedit.tree import find_tree
 from editsuite.errors import EditsuiteError, OptionError, listing
 from editsuite.facts import load_facts
 from editsuite.measures.texts import load_texts
+from editsuite.runs.enough import check_enough
 from editsuite.runs.settings import RunSettings, judge_card
 
 
@@ -33,11 +34,7 @@ def check_settings(settings: RunSettings) -> ModelCard:
                 f"{card.n_layers - 1}"
             )
     order = load_facts(settings.facts).order(settings.seed)
-    if max(settings.counts) > len(order):
-        raise OptionError(
-            f"{max(settings.counts)} edits are wanted, {settings.facts} holds {len(order)} usable "
-            "facts; lower --edit-counts or --edit-tier, or give more facts with --edit-facts"
-        )
+    check_enough(max(settings.counts), len(order), settings.facts)
     judge_card(settings)
     load_texts(settings.texts)
     _check_machine(settings)

@@ -15,6 +15,7 @@ from editsuite.measures.capabilities.names import PREFIX
 from editsuite.presets import Expansion, PresetRun
 from editsuite.presets.grid import Setting
 from editsuite.runs import Case, Run, RunSettings
+from editsuite.runs.enough import check_enough
 from editsuite.runs.measuring import check_measures
 from editsuite.runs.opening import cases_of
 
@@ -76,7 +77,8 @@ class Reproduction:
         for run in self.expansion.runs:
             check_measures(run.measures)
             _check_layers(run, self.expansion.card)
-            Run(run.settings).check(max(run.settings.counts))
+            facts = Run(run.settings).order
+            check_enough(max(run.settings.counts), len(facts), run.settings.facts)
             cases, names = self._cases(run), self._names(run)
             if cases and names:
                 self._opened.append((run, cases, names))

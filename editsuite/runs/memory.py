@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from torch import Tensor
+
+from editsuite.measures.protocol import Weight
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,12 @@ class MemoryUse:
         return [f"{name:<10}{number / 2**20:>9.1f} MiB" for name, number in asdict(self).items()]
 
 
-def memory_use(
-    weights: Iterable[Tensor],
-    originals: Iterable[Tensor],
-    factors: Iterable[Tensor],
-    resumed: int,
-) -> MemoryUse:
+def memory_use(parameters: Iterable[Tensor], edited: Sequence[Weight], resumed: int) -> MemoryUse:
     """Add up tensors (one that is there twice counts once) and ask the system for the peak."""
-    return MemoryUse(_bytes(weights), _bytes(originals), _bytes(factors), resumed, peak_resident())
+    originals = [w.original for w in edited if w.original is not w.current]
+    factors = [side for w in edited for pair in w.factors or () for side in pair]
+    sizes = (_bytes(tensors) for tensors in (parameters, originals, factors))
+    return MemoryUse(*sizes, resumed, peak_resident())
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

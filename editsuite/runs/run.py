@@ -203,10 +203,8 @@ class Run:
     def memory(self) -> MemoryUse:
         """What this process holds; the model must have been loaded."""
         weights = [w for chain in self._chains.values() for w in chain.weights().values()]
-        originals = [w.original for w in weights if w.original is not w.current]
-        factors = [side for w in weights for pair in w.factors or () for side in pair]
         held = chained(self.stack.loaded.model.parameters(), self.judge.weights())
-        return memory_use(held, originals, factors, self._resumes.held)
+        return memory_use(held, weights, self._resumes.held)
 
     def tell(self, case: Case, progress: Progress) -> None:
         """Tell whoever watches of an edit."""

@@ -17,6 +17,7 @@ from editsuite.measures.moments import Moments, together
 from editsuite.measures.trajectory import trajectory
 from editsuite.measures.weakspots import Damage
 from editsuite.runs.case import Case
+from editsuite.runs.enough import check_enough
 from editsuite.runs.run import Run
 
 #: What a method may say of an edit, under its own names.
@@ -105,7 +106,7 @@ def edit_steps(run: Run, case: Case, edits: int, rule: Rule | None = None) -> tu
         raise OptionError(
             f"{edits} edits are no whole number of batches of {case.batch}; give a multiple of it"
         )
-    run.check(edits)
+    check_enough(edits, len(run.order), run.settings.facts)
     measure = run.measures["weakspots"]
     run.observe(case, edits, [measure.name])
     states = [run.take(case, measure, look) for look in measure.looks(edits, case.batch)]

@@ -78,7 +78,7 @@ def _pattern(old: Curves, new: Curves) -> Iterator[Observation]:
     names = [*((f"pattern.{flow}", "likeness") for flow in FLOWS), ("moved", "flow")]
     for i, (name, unit) in enumerate(names):
         value = float(values[i])
-        # Draws of items differ more than the items do: all of them may lie beyond the value.
+        # Draws differ more than the items themselves, so that all may lie beyond the value.
         ends = min(float(low[i]), value), max(float(high[i]), value)
         yield Observation(f"saliency.{name}", value, len(new.flows), unit, *ends, BOOTSTRAP)
 

@@ -1,11 +1,12 @@
 """The paper's claims, each a predicate over readings: of the paper, or of any model."""
 
 from editsuite.verdicts.findings.catalogue import FINDINGS, judge_all
-from editsuite.verdicts.findings.claims import MARGIN, TABLE_1, Claim, Kept, judge, status, table_1
+from editsuite.verdicts.findings.claims import TABLE_1, Claim, judge, status, table_1
 from editsuite.verdicts.findings.models import partners
 from editsuite.verdicts.findings.outcome import Finding, Outcome, Part, Verdict
 from editsuite.verdicts.findings.printed import printed
 from editsuite.verdicts.findings.reading import Reading, Readings
+from editsuite.verdicts.verdict import MARGIN, Kept
 
 __all__ = [
     "FINDINGS",
