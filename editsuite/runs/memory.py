@@ -38,8 +38,9 @@ def memory_use(parameters: Iterable[Tensor], edited: Sequence[Weight], resumed: 
     """Add up tensors (one that is there twice counts once) and ask the system for the peak."""
     originals = [w.original for w in edited if w.original is not w.current]
     factors = [side for w in edited for pair in w.factors or () for side in pair]
-    sizes = (_bytes(tensors) for tensors in (parameters, originals, factors))
-    return MemoryUse(*sizes, resumed, peak_resident())
+    return MemoryUse(
+        _bytes(parameters), _bytes(originals), _bytes(factors), resumed, peak_resident()
+    )
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
