@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,8 @@ def robust_z(steps: Sequence[float]) -> Array:
         return np.where(np.isposinf(x), np.inf, np.nan)
     centre = np.median(finite)
     far = np.abs(finite - centre)
-    scale = float(np.median(far)) / _MAD or float(np.mean(far)) * _MEAN_AD
+    # The exact sum does not depend on the order of the steps.
+    scale = float(np.median(far)) / _MAD or math.fsum(far) / len(far) * _MEAN_AD
     if scale == 0:
         return np.where(np.isfinite(x), 0.0, x)
     return np.asarray((x - centre) / scale)
