@@ -58,10 +58,10 @@ def _imported(module: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            # `from package import module` names a module as well.
             several = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= {one for one in several if _is_module(one)}
+            modules = {one for one in several if _is_module(one)}
+            # `from package import module` takes nothing from the package itself.
+            names |= modules if modules == several else modules | {node.module}
     return names
 
 

@@ -13,19 +13,20 @@ import pytest
 from _pytest.pytester import SysModulesSnapshot
 
 ROOT = Path(__file__).parents[1]
-#: Checks of one state that are no capabilities.
+#: Checks that the project has not got: they are tried by tests of their own.
+APART = ("test_answers.py", "test_matrices.py", "test_weakspots.py")
+#: Checks of one state that it has.
 PER_STATE = sum(
     path.read_text(encoding="utf-8").count("@pytest.mark.edit_measures(")
     for folder in ("tests_editing", "tests_analysis")
     for path in (ROOT / folder).glob("test_*.py")
+    if path.name not in APART
 )
 SETTINGS = """
 [pytest]
 testpaths = tests_editing tests_analysis
 addopts = --strict-markers -p no:cacheprovider -p no:hypothesispytest
 """
-#: Checks that the project has not got: they are tried by tests of their own.
-APART = ("test_answers.py",)
 #: Counts, in a file, what is done at most once; and gives each process the threads of the test.
 CONFTEST = """
 import os
@@ -62,8 +63,6 @@ def pytest_collection_finish(session):
 
     BoundRome.edit, run.load_model, store.LookStore.put = noted_edit, noted_load, noted_put
 """
-#: Checks that look at more than an edit or a count: their own tests run them.
-APART = ("test_matrices.py", "test_weakspots.py")
 FACTS = [
     {
         "id": f"fact-{i}",

@@ -182,7 +182,7 @@ def test_a_models_baselines_judge_findings(card: ModelCard) -> None:
     outcomes = judge_all(readings, card.name)
     # What the numbers say without the machinery: MEND has ruined this model, ROME has not.
     own = readings.of("knowledge.retention", edits=100, usual=1)
-    assert own.of(method="mend").held[0].high < 0.5 < 0.9 < own.of(method="rome").held[0].low
+    assert own.of(method="mend").held[0].high < 0.5 < 0.85 < own.of(method="rome").held[0].low
     parts = {part.name: part.verdict for part in outcomes["collapse-by-100"].parts}
     assert parts == {
         "mend, 100 edits": "holds",

@@ -195,7 +195,7 @@ def test_a_damaged_file_is_named(written: Checks, text: str) -> None:
     written.baseline().write_text(text)
     for more in ((), ("--snapshot-update",)):
         result = written.inside(*more, counts="1")
-        result.assert_outcomes(failed=5)
+        result.assert_outcomes(failed=PER_STATE)
         result.stdout.fnmatch_lines([f"*{written.baseline()} is damaged*"])
         assert "Traceback" not in result.stdout.str()
         assert written.baseline().read_text() == text

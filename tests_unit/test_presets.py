@@ -50,7 +50,7 @@ MEASURED = {
     "reliability": "recall.sequential",
     "generalization": "recall.sequential",
     "answer_perplexity": "answers",
-    "text_perplexity": "perplexity.text",
+    "text_perplexity": "perplexity",
     "similarity": "parameters",
     "s_wp": "saliency",
     "s_qp": "saliency",

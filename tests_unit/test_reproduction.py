@@ -101,7 +101,7 @@ def test_temperatures_and_samples_keep_apart() -> None:
 
 def test_attention_layers_go_by_depth() -> None:
     """By hand: 25 of 48 is 25 / 47 of 29, 15.4, so 15 of 30."""
-    observed = seen(saliency__s_wp__L15=0.4, saliency__s_wp__L25=0.9)
+    observed = seen(saliency_by_layer__s_wp__L15=0.4, saliency_by_layer__s_wp__L25=0.9)
     found = compare(read_preset("table-14"), [point(observed, edits=1000)], DEPTH)
     assert cells(found, attention_layer=25)["s_wp"] == "0.400 / 0.01"
     own = [point(observed, "gpt2-xl", edits=1000, model="gpt2-xl")]

@@ -32,6 +32,7 @@ from editsuite.plugin.baseline_places import BaselinePlaces
 from editsuite.plugin.options import read_settings
 from editsuite.runs import Case, Run
 from editsuite.runs.measuring import Measures
+from editsuite.runs.settings import RunSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -154,10 +155,12 @@ def sst2(folder: Path) -> Path:
 
 
 def test_a_run_measures_sst2_where_it_has_a_folder(tmp_path: Path) -> None:
-    own = Measures(Choice())[SALIENCY]
+    settings = RunSettings("tiny", "builtin", (1,), None, 0, "cpu", "float32", tmp_path)
+    own = Measures(settings)[SALIENCY]
     assert own.identity == measures()[SALIENCY].identity
     data = sst2(tmp_path)
-    theirs = Measures(Choice(data=data, items=5))[SALIENCY]
+    choice = Choice(data=data, items=5)
+    theirs = Measures(dataclasses.replace(settings, capabilities=choice))[SALIENCY]
     assert isinstance(theirs, Saliency)
     assert len(theirs.shots) == 5
     assert all(" .\nSentiment:" in shot.text for shot in theirs.shots)

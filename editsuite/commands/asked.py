@@ -36,6 +36,9 @@ SetOption = Annotated[str | None, typer.Option("--edit-set", metavar="METHOD.NAM
 SeedOption = Annotated[str | None, typer.Option("--edit-seed", metavar="SEED")]
 DataOption = Annotated[Path | None, typer.Option("--edit-data", metavar="DIR")]
 ItemsOption = Annotated[str | None, typer.Option("--edit-items", metavar="N")]
+TextsOption = Annotated[str | None, typer.Option("--edit-texts", metavar="SOURCE")]
+TextItemsOption = Annotated[str | None, typer.Option("--edit-text-items", metavar="N")]
+JudgeOption = Annotated[str, typer.Option("--edit-judge", metavar="NAME")]
 TemperatureOption = Annotated[str | None, typer.Option("--edit-temperature", metavar="T")]
 RepeatsOption = Annotated[str, typer.Option("--edit-repeats", metavar="N")]
 DtypeOption = Annotated[str, typer.Option("--edit-dtype", metavar="DTYPE")]
@@ -59,6 +62,7 @@ def settings_of(
     from editsuite.cards import cache_root
     from editsuite.facts import parse_seed
     from editsuite.measures.capabilities.choice import Choice, parse_drawing, parse_items
+    from editsuite.measures.texts import BUILTIN, TextChoice
     from editsuite.runs import settings as parsing
 
     def text(name: str, default: str) -> str:
@@ -88,6 +92,10 @@ def settings_of(
             items=parse_items(text("items", "100")),
             temperature=temperature,
         ),
+        texts=TextChoice(
+            text("texts", BUILTIN), parse_items(text("text-items", "100"), "--edit-text-items")
+        ),
+        judge=text("judge", ""),
     )
 
 
@@ -115,7 +123,7 @@ def expansions(
 
     wanted = read_preset(preset)
     wanted.check_runs()
-    apart = ("methods", "tier", "device", "dtype")
+    apart = ("methods", "tier", "device", "dtype", "judge")
     explicit = {name for name, value in given.items() if value is not None} - {*apart}
     chosen = methods_of(given.get("methods"))
     tier = given.get("tier")

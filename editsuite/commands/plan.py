@@ -37,6 +37,8 @@ def plan(
     seed: asked.SeedOption = None,
     data: asked.DataOption = None,
     items: asked.ItemsOption = None,
+    texts: asked.TextsOption = None,
+    text_items: asked.TextItemsOption = None,
     temperature: asked.TemperatureOption = None,
     repeats: asked.RepeatsOption = "1",
     dtype: asked.DtypeOption = "float32",
@@ -58,6 +60,7 @@ def plan(
         **{"facts": facts, "tier": tier, "counts": counts, "layers": layers},
         **{"batch-size": batch_size, "methods": methods, "set": hyperparameters, "seed": seed},
         **{"data": data, "items": items, "temperature": temperature, "dtype": dtype},
+        **{"texts": texts, "text-items": text_items},
     }
     console = Console(soft_wrap=True)
     if preset:

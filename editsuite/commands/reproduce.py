@@ -34,10 +34,13 @@ def reproduce(
     seed: asked.SeedOption = None,
     data: asked.DataOption = None,
     items: asked.ItemsOption = None,
+    texts: asked.TextsOption = None,
+    text_items: asked.TextItemsOption = None,
     temperature: asked.TemperatureOption = None,
     repeats: asked.RepeatsOption = "1",
     dtype: asked.DtypeOption = "float32",
     device: asked.DeviceOption = "auto",
+    judge: asked.JudgeOption = "",
     cache: asked.CacheOption = None,
     reports: Annotated[
         Path, typer.Option("--edit-reports", metavar="DIR", help="Where the files go.")
@@ -59,6 +62,7 @@ def reproduce(
         **{"facts": facts, "tier": tier, "counts": counts, "layers": layers},
         **{"batch-size": batch_size, "methods": methods, "set": hyperparameters, "seed": seed},
         **{"data": data, "items": items, "temperature": temperature},
+        **{"texts": texts, "text-items": text_items, "judge": judge or None},
         **{"dtype": dtype, "device": device},
     }
     expanded = asked.expansions(name, model, given, repeats, cache)

@@ -63,7 +63,9 @@ class Counter:
         for state, facts in looks_of(name, count, case.batch):
             # All chains share the unedited model, but for its resumed layers.
             owner = chain if state else None
-            asked = asked_of(name, settings.capabilities, self._facts, facts, entries)
+            asked = asked_of(
+                name, settings.capabilities, self._facts, facts, entries, settings.texts
+            )
             looks[(owner, state, facts, drawn)] = (asked, min(case.layers))
 
     def plan(self) -> RunPlan:

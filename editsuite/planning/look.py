@@ -13,6 +13,7 @@ import yaml
 
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.measures.capabilities.names import PREFIX
+from editsuite.measures.texts import LENGTH, TextChoice
 from editsuite.planning.machine import Work
 from editsuite.planning.shape import Shape
 from editsuite.planning.tokens import FactTokens, item_tokens
@@ -34,6 +35,12 @@ ITEM_BESIDE = 0.003
 PROGRAM = 0.1
 #: Operations and bytes of an entry when parameters are compared, in float64.
 COMPARE = 24.0
+#: Measures of the edited matrices alone: how much of that each takes (docs/measures.md: 0.31 s and
+#: 0.03 s of a matrix of the default model; singular values of wider ones take more).
+_OF_WEIGHTS: Mapping[str, float] = {"parameters": 1.0, "matrices": 10.0}
+#: Sequences that there are of WikiText (``editsuite.measures.wikitext``).
+TEXT_ITEMS = 1493
+PROSE = TextChoice()
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,19 @@ def _measures() -> Mapping[str, Any]:
 
 def planned_measures() -> frozenset[str]:
     """Measures whose looks can be reckoned, those of capabilities aside."""
-    return frozenset((*_measures(), "recall.sequential", "recall.individual", "locality"))
+    return frozenset(
+        (*_measures(), *_OF_WEIGHTS, "recall.sequential", "recall.individual", "locality")
+    )
 
 
-def asked_of(measure: str, choice: Choice, facts: FactTokens, count: int, entries: float) -> Asked:
+def asked_of(
+    measure: str,
+    choice: Choice,
+    facts: FactTokens,
+    count: int,
+    entries: float,
+    texts: TextChoice = PROSE,
+) -> Asked:
     """What a look of a measure asks.
 
     Args:
@@ -81,11 +97,15 @@ def asked_of(measure: str, choice: Choice, facts: FactTokens, count: int, entrie
         facts: mean tokens of a fact.
         count: facts that the look asks about.
         entries: of the edited matrices.
+        texts: what perplexity is measured on.
     """
     if measure.startswith(PREFIX):
         return _capability(measure.removeprefix(PREFIX), choice)
-    if measure == "parameters":
-        return Asked(0, 0.0, 0.0, entries=entries)
+    if measure in _OF_WEIGHTS:
+        return Asked(0, 0.0, 0.0, entries=entries * _OF_WEIGHTS[measure])
+    if measure == "perplexity" and texts.named:
+        n = TEXT_ITEMS if texts.items == "all" else min(TEXT_ITEMS, texts.items)
+        return Asked(n, float(n * LENGTH), float(n * (LENGTH - 1)))
     if measure in _measures():
         told = _measures()[measure]
         n = told["items"]

@@ -100,7 +100,7 @@ def readings_of(
     found: list[Reading] = []
     for row in rows:
         case = chains.get((row["method"], tuple(row["layer"])))
-        if case is not None:
+        if case is not None and row["value"] is not None:  # absent: there was nothing to measure
             fields = ("value", "low", "high")
             value, low, high = (number(row[name]) for name in fields)
             one = Observation(row["name"], value, row["n"], row["unit"], low, high, row["interval"])

@@ -13,7 +13,10 @@ from editsuite.runs.settings import RunSettings
 
 #: Options that a preset has a value for.
 SETTINGS = frozenset(
-    ("facts", "counts", "layers", "batch-size", "set", "seed", "data", "items", "temperature")
+    (
+        *("facts", "counts", "layers", "batch-size", "set", "seed", "data", "items"),
+        *("temperature", "texts", "text-items"),
+    )
 )
 
 

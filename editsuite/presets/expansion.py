@@ -9,9 +9,10 @@ from pathlib import Path
 from editsuite.cards import ModelCard, resolve_card
 from editsuite.errors import OptionError
 from editsuite.measures.capabilities.choice import HUB
+from editsuite.measures.texts import TextChoice
 from editsuite.presets.grid import PresetRun, runs_of
 from editsuite.presets.preset import Preset
-from editsuite.presets.scaling import ITEMS, Scale
+from editsuite.presets.scaling import ITEMS, TEXTS, Scale
 from editsuite.presets.words import words_of
 from editsuite.runs.settings import RunSettings, tier_counts
 
@@ -103,7 +104,11 @@ def _common(
     if "items" not in explicit:
         choice = replace(choice, items=ITEMS[tier])
     facts = preset.facts if own and "facts" not in explicit else base.facts
-    return replace(base, model=card.name if own else base.model, facts=facts, capabilities=choice)
+    texts = base.texts
+    if own and not {"texts", "text-items"} & set(explicit) and not texts.named:
+        texts = TextChoice("wikitext", TEXTS)
+    model = card.name if own else base.model
+    return replace(base, model=model, facts=facts, capabilities=choice, texts=texts)
 
 
 def _merged(runs: Sequence[PresetRun]) -> list[PresetRun]:

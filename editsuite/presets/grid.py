@@ -11,7 +11,7 @@ from editsuite.errors import OptionError, listing
 from editsuite.facts import parse_seed
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.presets.preset import Part, Place
-from editsuite.presets.scaling import STAND_INS, Scale
+from editsuite.presets.scaling import Scale
 from editsuite.runs.settings import RunSettings
 
 Setting = str | int | float
@@ -70,9 +70,6 @@ def runs_of(
             f"batches of {listing(map(str, part.batches))} divide none of the counts "
             f"{listing(map(str, here))}; give counts that are whole batches (--edit-counts)"
         )
-    measures = part.measures
-    if not own and "texts" not in explicit:
-        measures = tuple(STAND_INS.get(name, name) for name in measures)
     for layers, named in _places(part, base, scale, explicit):
         for seed, heat, given in _axes(part, base, explicit):
             paper: dict[str, Setting] = {"model": card.name} if own else {}
@@ -91,7 +88,7 @@ def runs_of(
                 capabilities=_heated(base.capabilities, heat, repeats),
                 hyperparameters=_beyond(given, card),
             )
-            yield PresetRun(settings, part.methods, measures, paper, named, counts)
+            yield PresetRun(settings, part.methods, part.measures, paper, named, counts)
 
 
 def _places(

@@ -12,8 +12,8 @@ from editsuite.runs.settings import TIERS
 
 #: Items of each benchmark, by tier; probes are always asked whole.
 ITEMS: Mapping[str, Wanted] = {"smoke": 20, "standard": 100, "paper": "all"}
-#: Measures that stand in where the paper's text is not at hand.
-STAND_INS: Mapping[str, str] = {"perplexity.text": "perplexity"}
+#: Sequences of standard text that the paper reads (appendix E.1.2).
+TEXTS = 1000
 
 
 @dataclass(frozen=True)

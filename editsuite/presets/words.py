@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from editsuite.cards import ModelCard
 from editsuite.presets.preset import Place, Preset
-from editsuite.presets.scaling import STAND_INS, Scale
+from editsuite.presets.scaling import Scale
 from editsuite.runs.settings import RunSettings
 
 PREFIX = "capability."
@@ -80,6 +80,6 @@ def _items(preset: Preset, base: RunSettings, own: bool, explicit: Collection[st
         said.append(
             "GRACE's threshold: the paper's number, a distance that is another in each model"
         )
-    if not own and "texts" not in explicit and set(STAND_INS) & set(preset.measures):
+    if not own and not base.texts.named and "perplexity" in preset.measures:
         said.append("text: the built-in prose in place of the paper's")
     return said

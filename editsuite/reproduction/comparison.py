@@ -166,6 +166,6 @@ def _figure(preset: Preset, points: Sequence[Point]) -> Comparison:
 
 
 def _attention_layers(point: Point) -> list[int]:
-    begin = "saliency.s_wp.L"
+    begin = "saliency_by_layer.s_wp.L"
     found = (name.removeprefix(begin) for name in point.seen if name.startswith(begin))
     return sorted(int(layer) for layer in found if layer.isdigit())

@@ -52,7 +52,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "reliability": _recall("sequential", "reliability"),
     "generalization": _recall("sequential", "generalization"),
     "answer_perplexity": Quantity("answers", ("perplexity.answers",)),
-    "text_perplexity": Quantity("perplexity.text", ("perplexity.text", "perplexity.prose")),
+    "text_perplexity": Quantity("perplexity", ("perplexity.text", "perplexity.prose")),
     "similarity": Quantity("parameters", ("parameters.correlation",)),
 }
 #: Columns that a figure shows of a measure, where it has others than those of ``QUANTITIES``.
@@ -65,11 +65,10 @@ def columns_of(measures: Sequence[str]) -> tuple[str, ...]:
     for measure in measures:
         if measure == "saliency":
             found += list(FLOWS)
-        wanted = {"perplexity": "perplexity.text"}.get(measure, measure)
         found += [
             name
             for name, quantity in QUANTITIES.items()
-            if quantity.measure == wanted and name not in _SHORT
+            if quantity.measure == measure and name not in _SHORT
         ]
     return tuple(dict.fromkeys(found))
 
@@ -87,7 +86,9 @@ def value_of(
     if column == AVERAGE:
         return _average(seen)
     if column in FLOWS:
-        names = tuple(f"saliency.{flow}.L{attention_layer or 0:02d}" for flow in FLOWS[column])
+        names = tuple(
+            f"saliency_by_layer.{flow}.L{attention_layer or 0:02d}" for flow in FLOWS[column]
+        )
         quantity = Quantity("saliency", names)
     else:
         quantity = QUANTITIES[column]
