@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from editsuite.cards import LoadedModel, cache_root, load_model, resolve_card, tiny_model
+from editsuite.cards.default import DEFAULT_MODEL as DEFAULT_MODEL
 from editsuite.errors import EditsuiteError
 from editsuite.files import write_text_atomically
 from editsuite.plugin.workers import cpus
@@ -45,7 +46,6 @@ Threads = Annotated[int, typer.Option(min=0, help="CPU threads of both sides; 0:
 Fresh = Annotated[bool, typer.Option("--fresh", help="forget the timings that are kept")]
 Reports = Annotated[Path, typer.Option(help="folder of the records and the kept timings")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
-DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_REPORTS = ROOT / "reports"
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from editsuite.engine import Continuation, score
 from editsuite.measures import Locality, Look, Measure, Observation, Perplexity, Recall, View
-from editsuite.measures.perplexity import prose
+from editsuite.measures.texts import Texts, prose
 
 T = TypeVar("T")
 
@@ -90,16 +88,12 @@ class MixedProse(Perplexity):
 
     def look(self, view: View) -> Any:
         """The passages' numbers, in their usual order."""
-        tokenizer, limit = view.stack.loaded.tokenizer, view.stack.loaded.card.context_length
-        ids = [tuple(tokenizer(text)["input_ids"])[:limit] for text in prose()]
-        order = order_of(len(ids), self.seed)
-        scored = score(view.stack, [Continuation(ids[i][:1], ids[i][1:]) for i in order])
-        by_place = dict(zip(order, scored, strict=True))
-        back = [by_place[i] for i in range(len(ids))]
-        return {
-            "nll": [-math.fsum(s.log_probs) for s in back],
-            "tokens": [len(s.log_probs) for s in back],
-        }
+        own = self.texts or Texts("prose", prose())
+        order = order_of(len(own.passages), self.seed)
+        mixed = replace(own, passages=tuple(own.passages[i] for i in order))
+        seen = Perplexity(mixed).look(view)
+        places = [order.index(i) for i in range(len(order))]
+        return {name: [numbers[at] for at in places] for name, numbers in seen.items()}
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ class Reordered:
     def __getitem__(self, name: str) -> Measure:
         measure = self.own[name]
         if isinstance(measure, Perplexity):
-            return MixedProse(name=measure.name, seed=self.seed)
+            return MixedProse(measure.texts, seed=self.seed)
         if isinstance(measure, Recall | Locality):
             return Mixed(measure, self.seed)
         return measure

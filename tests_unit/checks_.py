@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from _pytest.pytester import SysModulesSnapshot
 
+from editsuite.runs.settings import RunSettings
+
 ROOT = Path(__file__).parents[1]
 #: Checks that the project has not got: they are tried by tests of their own.
 APART = ("test_answers.py", "test_matrices.py", "test_weakspots.py")
@@ -189,3 +191,34 @@ def tiny_folder(folder: Path) -> Path:
 def rows_by_place(report: Mapping[str, Any]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
     """Rows of a report by test and name."""
     return {(row["test"], row["name"]): row for row in report["rows"]}
+
+
+def tiny_settings(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> RunSettings:
+    """A run of the tiny model after one and two edits, at two layers."""
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text("".join(json.dumps(fact) + "\n" for fact in FACTS), encoding="utf-8")
+    return RunSettings(
+        model=str(tiny_folder(tmp_path_factory.getbasetemp() / "checks-model")),
+        facts=str(facts),
+        counts=(1, 2),
+        layers=(1, 2),
+        seed=0,
+        device="cpu",
+        dtype="float32",
+        cache=tmp_path / "cache",
+    )
+
+
+def assert_refused(
+    checks: Checks, option: str, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An impossible value stops the run before a model is loaded, with what is known."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("editsuite.runs.run.load_model", refuse)
+    result = checks.inside("--edit-dtype=float32", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([known])
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()

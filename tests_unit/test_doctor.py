@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from editsuite.cards import ModelCard, resolve_card
+from editsuite.cards.default import DEFAULT_MODEL
 from editsuite.cards.manifest import MANIFEST, write_manifest
 from editsuite.doctor import Row, Status, as_json, examine, healthy, model, packages, render
 from editsuite.doctor import report as report_module
@@ -33,7 +34,7 @@ ROWS = st.lists(st.builds(Row, WORDS, st.sampled_from(Status), WORDS, WORDS), ma
 
 @pytest.fixture
 def card() -> ModelCard:
-    return resolve_card(model.DEFAULT_MODEL)
+    return resolve_card(DEFAULT_MODEL)
 
 
 @pytest.fixture

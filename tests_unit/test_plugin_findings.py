@@ -15,7 +15,7 @@ from editsuite.cards import resolve_card
 from editsuite.measures.capabilities.choice import Choice
 from editsuite.plugin.cases import EditCase
 from editsuite.plugin.evidence import committed, observations
-from editsuite.plugin.judgement import Judged, place_of, readings_of
+from editsuite.plugin.run_findings import RunFindings, place_of, readings_of
 from editsuite.runs import Case, RunSettings
 from editsuite.verdicts.findings import Outcome, Part, judge_all
 from editsuite.verdicts.findings.expected import write_expected
@@ -73,11 +73,11 @@ def test_a_chains_settings_are_those_of_the_run() -> None:
 
 def test_what_was_judged_in_lines() -> None:
     outcome = Outcome("fails", (Part("rome, 20 edits", "fails", "mean retention 0.97"),))
-    judged = Judged({"loss-by-20": outcome, "x": Outcome("not observed", ())}, ())
+    judged = RunFindings({"loss-by-20": outcome, "x": Outcome("not observed", ())}, ())
     assert judged.lines(numbers=False)[1:] == ["  not reproduced: loss-by-20"]
     assert judged.lines(numbers=True)[2:] == ["    rome, 20 edits: fails; mean retention 0.97"]
-    assert Judged({"x": Outcome("not observed", ())}, ()).lines(numbers=True) == []
-    assert "contradicted: it" in Judged({}, ("it",)).lines(numbers=False)
+    assert RunFindings({"x": Outcome("not observed", ())}, ()).lines(numbers=True) == []
+    assert "contradicted: it" in RunFindings({}, ("it",)).lines(numbers=False)
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ def test_a_run_that_contradicts_what_is_expected_is_red(
 ) -> None:
     only = ("-k", "parameters")
     outcome = Outcome("holds", (Part("rome, 1 edit", "holds", "0.97"),))
-    monkeypatch.setattr("editsuite.plugin.judgement.judge_all", lambda *_: {"x": outcome})
-    monkeypatch.setattr("editsuite.plugin.judgement.usual", lambda _: True)
+    monkeypatch.setattr("editsuite.plugin.run_findings.judge_all", lambda *_: {"x": outcome})
+    monkeypatch.setattr(RunSettings, "usual", True)
     made = checks.inside("--snapshot-update", *only, counts="1")
     assert made.ret == 0
     made.stdout.fnmatch_lines(["findings of the paper: 1 reproduced, *", "  reproduced: x"])

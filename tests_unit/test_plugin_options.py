@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from checks_ import SETTINGS, Checks, make_checks
+from checks_ import SETTINGS, Checks, assert_refused, make_checks
 
 from editsuite.plugin.cases import wanted_methods
 from editsuite.plugin.known_options import OPTIONS
@@ -103,14 +103,7 @@ def test_ini_keys_count_and_the_command_line_wins(checks: Checks) -> None:
 def test_an_impossible_value_stops_the_run_at_once(
     checks: Checks, option: str, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a model was loaded")
-
-    monkeypatch.setattr("editsuite.runs.run.load_model", refuse)
-    result = checks.inside("--edit-dtype=float32", option)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([known])
-    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert_refused(checks, option, known, monkeypatch)
 
 
 def test_a_folder_after_a_blank_is_explained(checks: Checks, tmp_path: Path) -> None:

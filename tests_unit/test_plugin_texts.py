@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from capabilities_ import WRITERS
-from checks_ import ROOT, Checks, make_checks
+from checks_ import ROOT, Checks, assert_refused, make_checks
 
 from editsuite.measures import Answers
 from editsuite.measures.questions import Questions
@@ -58,14 +58,7 @@ def wikitext(folder: Path) -> Path:
 def test_an_impossible_value_stops_the_run_at_once(
     checks: Checks, option: str, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a model was loaded")
-
-    monkeypatch.setattr("editsuite.runs.run.load_model", refuse)
-    result = checks.inside("--edit-dtype=float32", option)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([known])
-    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert_refused(checks, option, known, monkeypatch)
 
 
 def test_a_named_text_has_names_and_baselines_of_its_own(checks: Checks) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from chains_ import bits
-from checks_ import FACTS, tiny_folder
+from checks_ import tiny_settings
 from filelock import FileLock, Timeout
 
 from editsuite.cards import LoadedModel, tiny_model
@@ -37,18 +36,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Answers:
 def settings(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None
 ) -> RunSettings:
-    facts = tmp_path / "facts.jsonl"
-    facts.write_text("".join(json.dumps(fact) + "\n" for fact in FACTS), encoding="utf-8")
-    return RunSettings(
-        model=str(tiny_folder(tmp_path_factory.getbasetemp() / "checks-model")),
-        facts=str(facts),
-        counts=(1, 2),
-        layers=(1, 2),
-        seed=0,
-        device="cpu",
-        dtype="float32",
-        cache=tmp_path / "cache",
-    )
+    return tiny_settings(tmp_path, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

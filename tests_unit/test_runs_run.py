@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checks_ import FACTS, tiny_folder
+from checks_ import tiny_settings
 from filelock import FileLock
 
 from editsuite.editors.rome import BoundRome
@@ -22,18 +21,7 @@ ONE, TWO = Case("rome_noc", (1,)), Case("rome_noc", (2,))
 def settings(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, one_thread: None
 ) -> RunSettings:
-    facts = tmp_path / "facts.jsonl"
-    facts.write_text("".join(json.dumps(fact) + "\n" for fact in FACTS), encoding="utf-8")
-    return RunSettings(
-        model=str(tiny_folder(tmp_path_factory.getbasetemp() / "checks-model")),
-        facts=str(facts),
-        counts=(1, 2),
-        layers=(1, 2),
-        seed=0,
-        device="cpu",
-        dtype="float32",
-        cache=tmp_path / "cache",
-    )
+    return tiny_settings(tmp_path, tmp_path_factory)
 
 
 def lock_of(run: Run, case: Case) -> FileLock:

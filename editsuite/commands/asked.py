@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 #: In place of a model: those that the paper ran.
 PAPER = "paper"
-DEFAULT_MODEL = "smollm2-135m-instruct"
 
 ModelOption = Annotated[
     str,
@@ -59,44 +58,17 @@ def settings_of(
     Raises:
         OptionError: an impossible value.
     """
-    from editsuite.cards import cache_root
-    from editsuite.facts import parse_seed
-    from editsuite.measures.capabilities.choice import Choice, parse_drawing, parse_items
-    from editsuite.measures.texts import BUILTIN, TextChoice
-    from editsuite.runs import settings as parsing
+    from editsuite.plugin import options
+    from editsuite.plugin.known_options import OPTIONS
 
-    def text(name: str, default: str) -> str:
-        value = given.get(name)
-        return default if value is None else str(value)
+    defaults = {option.name: option.default for option in OPTIONS}
+    here = {**given, "model": model, "cache": cache}
 
-    dtype = text("dtype", "float32")
-    if dtype not in parsing.DTYPES:
-        raise OptionError(f"--edit-dtype is {dtype!r}; it can be {listing(parsing.DTYPES)}")
-    tier = parsing.tier_counts(text("tier", "standard"))
-    counts, layers = text("counts", ""), text("layers", "")
-    temperature, _ = parse_drawing(text("temperature", "0"), "1")
-    data = given.get("data")
-    return parsing.RunSettings(
-        model=model,
-        facts=text("facts", "builtin"),
-        counts=parsing.parse_counts(counts) if counts else tier,
-        layers=parsing.parse_layers(layers) if layers else None,
-        seed=parse_seed(text("seed", "0")),
-        device=text("device", "auto"),
-        dtype=dtype,
-        cache=cache_root(cache),
-        batches=parsing.parse_batches(text("batch-size", "1")),
-        hyperparameters=parsing.parse_overrides(text("set", "")),
-        capabilities=Choice(
-            data=Path(data) if data else None,
-            items=parse_items(text("items", "100")),
-            temperature=temperature,
-        ),
-        texts=TextChoice(
-            text("texts", BUILTIN), parse_items(text("text-items", "100"), "--edit-text-items")
-        ),
-        judge=text("judge", ""),
-    )
+    def value(name: str) -> str:
+        found = here.get(name)
+        return defaults[name] if found is None else str(found).strip()
+
+    return options.settings_of(value)
 
 
 def expansions(

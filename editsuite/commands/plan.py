@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from editsuite.cards.default import DEFAULT_MODEL
 from editsuite.commands import asked
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def plan(
     preset: Annotated[
         str, typer.Option("--edit-preset", metavar="NAME", help="table-1 ... figure-10.")
     ] = "",
-    model: asked.ModelOption = asked.DEFAULT_MODEL,
+    model: asked.ModelOption = DEFAULT_MODEL,
     facts: asked.FactsOption = None,
     tier: asked.TierOption = None,
     counts: asked.CountsOption = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from editsuite.cards.default import DEFAULT_MODEL
 from editsuite.commands import asked
 from editsuite.commands.plan import GpuOption, show_plan
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def reproduce(
     name: Annotated[str, typer.Argument(help="table-1 to table-14, figure-3 to figure-10.")],
-    model: asked.ModelOption = asked.DEFAULT_MODEL,
+    model: asked.ModelOption = DEFAULT_MODEL,
     facts: asked.FactsOption = None,
     tier: asked.TierOption = None,
     counts: asked.CountsOption = None,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
 
 from editsuite.cards.cache import cache_root
 from editsuite.cards.card import ModelCard
@@ -19,7 +18,6 @@ from editsuite.cards.resolve import resolve_card
 from editsuite.doctor.row import Row, Status, pip_command, suite_command
 
 #: The card that is used where none is named.
-DEFAULT_MODEL: Final = "smollm2-135m-instruct"
 
 _MOVE = "export EDITSUITE_CACHE=/a/folder/you/can/write"
 

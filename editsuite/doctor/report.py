@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from editsuite.cards.cache import cache_root
+from editsuite.cards.default import DEFAULT_MODEL
 from editsuite.cards.resolve import resolve_card
 from editsuite.doctor import model, packages, system
 from editsuite.doctor.row import Row, Status, setup_command
@@ -34,7 +35,7 @@ def examine(cache: Path | None = None, verify: bool = False) -> tuple[Row, ...]:
         One row for each thing, needed or not.
     """
     root = cache_root(cache)
-    card = resolve_card(model.DEFAULT_MODEL)
+    card = resolve_card(DEFAULT_MODEL)
     examinations: Mapping[str, Callable[[], Row]] = {
         "Python": system.python_row,
         "torch": packages.torch_row,

@@ -59,8 +59,7 @@ class BaselinePlaces:
         """Whether this is the plan that baselines are committed for: built-in facts, seed 0, the
         card's own hyperparameters."""
         s = self.settings
-        usual = (s.facts, s.seed, s.dtype) == ("builtin", 0, "float32")
-        return usual and not s.hyperparameters_of(case.case.method)
+        return s.usual and not s.hyperparameters_of(case.case.method)
 
     def _plan(self, case: EditCase) -> list[str]:
         s = self.settings

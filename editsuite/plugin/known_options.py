@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from editsuite.cards.default import DEFAULT_MODEL
 from editsuite.runs.settings import DTYPES, TIERS
-
-DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
 @dataclass(frozen=True)

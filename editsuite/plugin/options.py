@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,55 +71,59 @@ def given(config: pytest.Config) -> bool:
     return any(value(config, option.name) != option.default for option in OPTIONS)
 
 
-def _choice(config: pytest.Config) -> Choice:
-    data = value(config, "data")
-    # A preset has temperatures of its own, and repeats go with those above 0.
-    times = "1" if value(config, "preset") else value(config, "repeats")
-    temperature, repeats = parse_drawing(value(config, "temperature"), times)
-    return Choice(
-        data=Path(data) if data else None,
-        items=parse_items(value(config, "items")),
-        benchmarks=parse_benchmarks(value(config, "benchmarks")),
-        temperature=temperature,
-        repeats=repeats,
-    )
-
-
 def read_settings(config: pytest.Config, space: str = "") -> RunSettings:
+    """The settings that pytest's options and ini keys ask for; see `settings_of`."""
+    return replace(settings_of(partial(value, config)), space=space)
+
+
+def settings_of(value: Callable[[str], str]) -> RunSettings:
     """Read and check everything that can be checked without the model.
+
+    Args:
+        value: an option's value by its name without ``--edit-``.
 
     Raises:
         OptionError: an unknown or impossible value; the message lists what is known.
     """
-    dtype = value(config, "dtype")
+    dtype = value("dtype")
     if dtype not in DTYPES:
         raise OptionError(f"--edit-dtype is {dtype!r}; it can be {listing(DTYPES)}")
-    missing = value(config, "missing-baseline")
+    missing = value("missing-baseline")
     if missing not in ("auto", "fail", "observe"):
         raise OptionError(
             f"--edit-missing-baseline is {missing!r}; it can be auto, fail or observe"
         )
-    device = value(config, "device")
+    device = value("device")
     if not DEVICE.fullmatch(device):
         raise OptionError(f"--edit-device is {device!r}; it can be auto, cpu, cuda, cuda:N or mps")
-    tier = tier_counts(value(config, "tier"))
-    counts, layers = value(config, "counts"), value(config, "layers")
-    cache = value(config, "cache")
+    tier = tier_counts(value("tier"))
+    counts, layers, cache = value("counts"), value("layers"), value("cache")
     return RunSettings(
-        model=value(config, "model"),
-        facts=value(config, "facts"),
+        model=value("model"),
+        facts=value("facts"),
         counts=parse_counts(counts) if counts else tier,
         layers=parse_layers(layers) if layers else None,
-        seed=parse_seed(value(config, "seed")),
+        seed=parse_seed(value("seed")),
         device=device,
         dtype=dtype,
         cache=cache_root(Path(cache) if cache else None),
-        space=space,
-        batches=parse_batches(value(config, "batch-size")),
-        capabilities=_choice(config),
-        texts=TextChoice(
-            value(config, "texts"), parse_items(value(config, "text-items"), "--edit-text-items")
-        ),
-        judge=value(config, "judge"),
-        hyperparameters=parse_overrides(value(config, "set")),
+        batches=parse_batches(value("batch-size")),
+        capabilities=_choice(value),
+        texts=TextChoice(value("texts"), parse_items(value("text-items"), "--edit-text-items")),
+        judge=value("judge"),
+        hyperparameters=parse_overrides(value("set")),
+    )
+
+
+def _choice(value: Callable[[str], str]) -> Choice:
+    data = value("data")
+    # A preset has temperatures of its own, and repeats go with those above 0.
+    times = "1" if value("preset") else value("repeats")
+    temperature, repeats = parse_drawing(value("temperature"), times)
+    return Choice(
+        data=Path(data) if data else None,
+        items=parse_items(value("items")),
+        benchmarks=parse_benchmarks(value("benchmarks")),
+        temperature=temperature,
+        repeats=repeats,
     )

@@ -18,7 +18,7 @@ from editsuite.plugin.session import EditSession
 from editsuite.report import summary_table, write_report
 
 if TYPE_CHECKING:
-    from editsuite.plugin.judgement import Judged
+    from editsuite.plugin.run_findings import RunFindings
 
 
 class Reporter:
@@ -32,7 +32,7 @@ class Reporter:
         self._session = session
         self._reader: ProgressReader | None = None
         self._left: list[str] = []
-        self._judged: Judged | None = None
+        self._judged: RunFindings | None = None
         self._status = 0
 
     def pytest_sessionstart(self) -> None:
@@ -64,7 +64,7 @@ class Reporter:
         self._status = int(exitstatus)
         if not self._session.collected.rows:
             return
-        from editsuite.plugin.judgement import judge_run  # imports statistics, seconds of them
+        from editsuite.plugin.run_findings import judge_run  # imports statistics, seconds of them
 
         self._judged = judge_run(self._session)
         if exitstatus != pytest.ExitCode.OK:

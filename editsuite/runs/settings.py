@@ -75,6 +75,11 @@ class RunSettings:
     texts: TextChoice = field(default_factory=TextChoice)
     judge: str = ""
 
+    @property
+    def usual(self) -> bool:
+        """Whether facts, seed and dtype are those that baselines are committed for."""
+        return (self.facts, self.seed, self.dtype) == ("builtin", 0, "float32")
+
     def hyperparameters_of(self, method: str) -> dict[str, object]:
         """The overrides of one method, by bare name; what names the method goes first."""
         named = {tuple(n.rpartition(".")[::2]): value for n, value in self.hyperparameters.items()}

@@ -26,7 +26,7 @@ from editsuite.verdicts.findings.observed import read
 
 
 @dataclass(frozen=True)
-class Judged:
+class RunFindings:
     """What a run says of the findings.
 
     Attributes:
@@ -61,7 +61,7 @@ class Judged:
         return lines
 
 
-def judge_run(session: EditSession) -> Judged:
+def judge_run(session: EditSession) -> RunFindings:
     """Judge the findings by a session's rows.
 
     What is expected is committed for the usual run only: built-in facts and probes, seed 0,
@@ -74,19 +74,14 @@ def judge_run(session: EditSession) -> Judged:
     outcomes = judge_all(readings, card.name)
     file = session.baselines.folder / card.name / FILE
     compared = (
-        usual(settings) and not settings.hyperparameters and settings.capabilities.data is None
+        settings.usual and not settings.hyperparameters and settings.capabilities.data is None
     )
     if not compared or not file.exists():
-        return Judged(outcomes, ())
+        return RunFindings(outcomes, ())
     try:
-        return Judged(outcomes, contradictions(read_expected(file), outcomes))
+        return RunFindings(outcomes, contradictions(read_expected(file), outcomes))
     except BaselineError as error:
-        return Judged(outcomes, (str(error),))
-
-
-def usual(settings: RunSettings) -> bool:
-    """Whether facts, seed and dtype are those that baselines are committed for."""
-    return (settings.facts, settings.seed, settings.dtype) == ("builtin", 0, "float32")
+        return RunFindings(outcomes, (str(error),))
 
 
 def readings_of(
@@ -123,5 +118,5 @@ def place_of(case: Case, settings: RunSettings, card: ModelCard) -> Place:
         settings.hyperparameters_of(case.method),
         settings.capabilities.temperature,
         sample if settings.facts == "builtin" else f"{settings.facts} {sample}",
-        usual(settings),
+        settings.usual,
     )
